@@ -1,0 +1,36 @@
+/* The child's side: everything between clone3() and execve(), as a table of steps run in order. */
+#ifndef INIT_H
+#define INIT_H
+
+#include <stdbool.h>
+
+#include "ns.h"
+#include "spec.h"
+
+struct container;
+struct create_options;
+struct error;
+struct seccomp_program;
+struct services;
+
+struct init_ctx {
+	const struct container *container;
+	const struct spec *spec;
+	const struct create_options *options;
+	const struct ns_plan *plan;
+	const struct seccomp_program *seccomp; /* NULL: none */
+	struct services *services;	       /* NULL: none */
+	const char *bundle;		       /* absolute */
+	int bundle_fd;
+	int sync;	  /* to the parent */
+	int start_listen; /* listening start channel of `create`; -1: the sync socket is it */
+	int root_fd;	  /* the root file system, O_PATH, since the step that opened it */
+	int notify_fd, listen_fds;
+	bool pivoted;	  /* paths are the container's now */
+	bool setgroups_denied;
+};
+
+/* Runs the steps; never returns. A failing step's name is put before its error, which goes to the parent. */
+_Noreturn void init_main(struct init_ctx *ctx);
+
+#endif

@@ -1,0 +1,35 @@
+/* From a configured process to execve(): rlimits, user, capabilities, no_new_privs, environment, working directory.
+ * Shared by the container's first process, `exec` and services. */
+#ifndef PROCESS_H
+#define PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "spec.h"
+
+struct error;
+struct seccomp_program;
+
+struct process_ctx {
+	const struct spec_process *process;
+	const struct seccomp_program *seccomp; /* NULL: none */
+	bool setgroups_denied;	/* in a user namespace without the right to set groups */
+	int keep_fds;		/* descriptors 3 .. 3+keep_fds-1 stay open in the program */
+	char **extra_env;	/* NAME=value, after process.env */
+};
+
+/* What must be done while still privileged: oom_score_adj, rlimits, umask, working directory, session. */
+int process_prepare(const struct process_ctx *ctx, struct error *err);
+/* Bounding set, ids, capabilities, no_new_privs, seccomp, in the order that loses no right too early; then marks
+ * every other descriptor close-on-exec and executes. Returns only on failure: -ENOENT "exec NAME: executable file not
+ * found in $PATH" / "no such file or directory", -EACCES "permission denied", which clients match. */
+int process_exec(const struct process_ctx *ctx, struct error *err);
+
+/* caps.c: the five sets; unknown or ungrantable ones are warnings (runtime-spec config.md). */
+int caps_apply_bounding(const struct spec_capabilities *c, struct error *err);
+int caps_apply(const struct spec_capabilities *c, struct error *err);
+/* Number of "CAP_NET_ADMIN", -1: unknown. */
+int caps_number(const char *name);
+
+#endif

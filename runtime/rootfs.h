@@ -1,0 +1,31 @@
+/* The root file system of a container: entered by pivot_root, filled with mounts and devices, its paths reached only
+ * by descriptors beneath its root (specs/rootfs.md). Every function runs in init, in the step of its name. */
+#ifndef ROOTFS_H
+#define ROOTFS_H
+
+#include <stdbool.h>
+
+struct init_ctx;
+struct error;
+
+/* rootfs.c. Propagation of the old tree, the bundle's root bound onto itself; ctx->root_fd is opened. Without a mount
+ * namespace only the descriptor. */
+int rootfs_prepare(struct init_ctx *ctx, struct error *err);
+/* mount.c. All of `mounts`, in order. */
+int rootfs_mounts(struct init_ctx *ctx, struct error *err);
+/* dev.c. Default and listed devices, the /dev links; /dev/console when there is a terminal. */
+int rootfs_devices(struct init_ctx *ctx, struct error *err);
+/* pivot_root (or MS_MOVE and chroot with --no-pivot; chroot without a mount namespace); the old root is detached. */
+int rootfs_enter(struct init_ctx *ctx, struct error *err);
+/* maskedPaths, readonlyPaths, root.readonly, rootfsPropagation; after entering. */
+int rootfs_protect(struct init_ctx *ctx, struct error *err);
+/* sysctl.c. Through a private procfs mount, so nothing in the root can redirect the writes. */
+int rootfs_sysctl(struct init_ctx *ctx, struct error *err);
+/* Opens the pty in the container, gives its master to the parent and makes the slave fd 0, 1, 2 (terminal.c). */
+int rootfs_terminal(struct init_ctx *ctx, struct error *err);
+
+/* A detached procfs of the caller's pid namespace, with subset=pid unless `whole`; for writes to
+ * /proc/self that nothing may redirect. Descriptor or negative. */
+int rootfs_private_proc(bool whole, struct error *err);
+
+#endif

@@ -1,0 +1,25 @@
+/* Services: the file (services_file.c), the supervisor that is the container's init (supervise.c), and the socket
+ * on which `nsrun services`, `service` and `logs` talk to it. specs/services.md is the contract. */
+#ifndef SERVICES_H
+#define SERVICES_H
+
+#include "spec.h"
+
+struct container;
+struct error;
+struct init_ctx;
+struct services;
+
+/* Reads and checks the services file of a bundle, in the parent, before anything is made. */
+int services_load(const struct spec *s, int bundle_fd, struct services **ret, struct error *err);
+void services_free(struct services *s);
+
+/* Called in the parent, before clone3(): makes log/ and the listening control socket in the container's directory,
+ * and opens namespaces of birth, so that init inherits descriptors and needs no path. */
+int services_open(struct services *s, const struct container *c, struct error *err);
+
+/* Init's life with services, after the start message: starts, watches, restarts, stops them. `started` is called once
+ * when supervision begins (the start channel is closed there). `foreground`: log lines also go to stderr. Never returns. */
+_Noreturn void supervise(struct services *s, const struct init_ctx *ctx, void (*started)(void *), void *arg);
+
+#endif
