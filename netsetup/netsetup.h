@@ -1,5 +1,5 @@
 /* What all of netsetup shares: the call (CNI's environment), the configuration of one plugin, the result, and the
- * table of plugins. CNI specification 1.1.0; ../shared facts about the reference's behaviour are in specs/cni.md. */
+ * table of plugins. CNI specification 1.1.0; what we do beyond it: specs/cni.md. */
 #ifndef NETSETUP_H
 #define NETSETUP_H
 
@@ -36,7 +36,10 @@ struct cni_call {
 	const char *container_id, *netns, *ifname, *path;
 	struct json_map args; /* CNI_ARGS, K=V;K=V */
 	int netns_fd;	      /* the container's; -1: gone, or not given (DEL) */
-	int host_fd;	      /* where the host side lives: the caller's own, or the configuration's hostNetns */
+	int own_fd;	      /* the caller's own */
+	int host_fd;	      /* where the host side lives: own_fd, or the configuration's hostNetns; -1: gone (DEL) */
+	const char *host_netns; /* the hostNetns that host_fd is of; NULL: own_fd */
+	bool netns_override;  /* CNI_NETNS_OVERRIDE: the container's namespace may be the caller's own */
 	struct rtnl *host, *container; /* sockets in both, opened on demand by call_host() and call_container() */
 };
 
@@ -93,6 +96,8 @@ struct cni_conf {
 	struct json_doc *doc;
 };
 
+/* GC with conf->name NULL (netsetup gc) is for every network; the valid list's entries then have "network", too. */
+
 /* A plugin. A NULL member is success without work. Every del must succeed, silently, when what it removes is gone,
  * when the namespace is gone, and when there is no prevResult: rollback of a failed add IS del. */
 struct plugin {
@@ -111,7 +116,11 @@ const struct plugin *plugin_find(const char *type);
 extern const struct plugin plugin_bridge, plugin_ptp, plugin_loopback, plugin_switch, plugin_tuning, plugin_portmap,
 	plugin_firewall, plugin_wireguard, plugin_host_local, plugin_static;
 
-/* call.c. Opened once, closed by call_close(). */
+/* call.c. A call starts as CALL_INIT. call_open() opens the namespaces that command and configuration need (plugin_run()
+ * does it); what is gone is an error for ADD and CHECK, and -1 for the others. The sockets are opened once, on demand:
+ * -ENOENT when their namespace is gone. call_close() closes all of it. */
+#define CALL_INIT {.netns_fd = -1, .own_fd = -1, .host_fd = -1}
+int call_open(struct cni_call *c, const struct cni_conf *conf, struct error *err);
 int call_host(struct cni_call *c, struct rtnl **ret, struct error *err);
 int call_container(struct cni_call *c, struct rtnl **ret, struct error *err);
 void call_close(struct cni_call *c);
@@ -125,6 +134,9 @@ void call_link_name(const struct cni_call *c, const struct cni_conf *conf, const
 int conf_load(struct json_doc *doc, struct json_value *raw, struct cni_conf *ret, struct error *err);
 bool conf_version_supported(const char *v);
 
+/* The attachment (container ID, interface name) is in conf's valid list (GC). */
+bool conf_attachment_valid(const struct cni_conf *conf, const char *container_id, const char *ifname);
+
 /* result.c. Decode from any version (`version` may be NULL: found in it), write in any version. */
 int result_decode(struct json_doc *doc, const struct json_value *v, const char *version, struct cni_result *ret,
 		  struct error *err);
@@ -132,6 +144,8 @@ struct json_value *result_encode(struct json_doc *doc, const struct cni_result *
 int result_add_interface(struct json_doc *doc, struct cni_result *r, const struct cni_interface *i);
 int result_add_ip(struct json_doc *doc, struct cni_result *r, const struct cni_ip *ip);
 int result_add_route(struct json_doc *doc, struct cni_result *r, const struct cni_route *route);
+/* Appends all of `more`; its interface numbers are shifted. Its dns counts if r has none. */
+int result_append(struct json_doc *doc, struct cni_result *r, const struct cni_result *more);
 
 /* ipam.c: calls the plugin named in conf->ipam, one of ours in process or another's by delegation. Fills ips, routes,
  * dns of *result. No ipam: nothing, success. */
@@ -148,7 +162,9 @@ int iface_check(struct cni_call *call, const struct cni_conf *conf, const char *
 /* Writes /proc/sys/net/... in the host's or the container's namespace; a dot inside an interface name is written '/'. */
 int iface_sysctl(struct cni_call *call, bool in_container, const char *key, const char *value, struct error *err);
 
-/* plugin_run.c: one plugin in this process: what a CNI invocation does after reading. `doc` owns the result. */
+/* plugin_run.c: one plugin in this process: what a CNI invocation does after reading: version check, call_open(), the
+ * plugin's function. *result is prevResult's content when a plugin's add starts (empty for IPAM), so that a chained plugin
+ * passes it on by doing nothing; conf->doc owns what comes out. A failed add has undone itself. */
 int plugin_run(const struct plugin *p, struct cni_call *call, struct cni_conf *conf, struct json_value **ret_result,
 	       struct error *err);
 

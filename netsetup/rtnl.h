@@ -23,6 +23,17 @@ static inline void rtnl_cleanup(struct rtnl **r)
 }
 #define auto_rtnl __attribute__((cleanup(rtnl_cleanup)))
 
+/* Between rtnl_batch() and rtnl_commit() whatever changes something is only queued (and returns 0), then sent in one
+ * message to the kernel, which does all of it, whatever fails; the first failure is the error. */
+void rtnl_batch(struct rtnl *r);
+int rtnl_commit(struct rtnl *r, struct error *err);
+/* Makes the device's carrier change take effect now (linkwatch): a bridge port forwards when this returns, instead of
+ * some time later. */
+void rtnl_link_settle(struct rtnl *r, const char *name);
+/* Deletes without waiting for the kernel's grace period, which a detached child waits for; when this returns the device
+ * is gone from the namespace. -ENODEV when there is none of that name. */
+int rtnl_link_del_name(struct rtnl *r, int netns_fd, const char *name, struct error *err);
+
 /* What to create or change; zero means leave alone. */
 struct link_req {
 	const char *kind;	  /* a name of the table in rtnl_kinds.c: "veth", "bridge", "macvlan", "wireguard" */
@@ -39,6 +50,7 @@ struct link_req {
 	unsigned flags_on, flags_off; /* IFF_UP, IFF_PROMISC, IFF_ALLMULTI, IFF_MULTICAST */
 	const char *alias;	  /* IFLA_IFALIAS: the owner, for gc and graph */
 	bool no_addrgen;	  /* IFLA_INET6_ADDR_GEN_MODE none */
+	bool arp_notify;	  /* announces its IPv4 addresses when it comes up */
 	bool one_queue;		  /* one rx and tx queue: no wait for a grace period at creation */
 	/* veth */
 	const char *peer_name;
@@ -90,6 +102,11 @@ int ipaddr_parse(const char *s, struct ipaddr *ret);
 const char *ipaddr_text(const struct ipaddr *a, bool with_prefix, char out[IPADDR_TEXT_SIZE]);
 int ipaddr_size(const struct ipaddr *a); /* 4 or 16 */
 bool ipaddr_equal(const struct ipaddr *a, const struct ipaddr *b); /* without the prefix */
+/* A MAC address, "02:00:5e:10:00:01". 0 or -EINVAL. */
+enum { MAC_TEXT_SIZE = 18 };
+int mac_parse(const char *s, uint8_t ret[6]);
+const char *mac_text(const uint8_t mac[6], char out[MAC_TEXT_SIZE]);
+void mac_random(uint8_t ret[6]); /* locally administered, unicast */
 /* The network's first address: bits after the prefix cleared. */
 struct ipaddr ipaddr_network(const struct ipaddr *a);
 bool ipaddr_contains(const struct ipaddr *net, const struct ipaddr *a);
@@ -99,6 +116,7 @@ struct addr_req {
 	struct ipaddr addr, peer; /* peer.family 0: none */
 	bool nodad;
 	bool host_scope;
+	bool noprefixroute;
 };
 /* An address that is there already is success (EEXIST). */
 int rtnl_addr_add(struct rtnl *r, const struct addr_req *a, struct error *err);
