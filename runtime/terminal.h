@@ -11,10 +11,10 @@
 #define TERMINAL_H
 
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
-#include <termios.h>
 
 struct error;
 struct spec_console_size;
@@ -61,16 +61,20 @@ struct terminal_buffer {
 struct terminal_relay {
 	int master;	     /* non-blocking */
 	int in, out;	     /* -1: ended */
-	bool in_owned, out_owned;
-	bool in_eof;	     /* stdin ended; the container is told by its terminal's EOF character */
+	bool open;
+	bool out_owned;	     /* a non-blocking description of our own */
+	bool out_socket;     /* non-blocking by MSG_DONTWAIT */
+	bool out_waits;	     /* a write may wait: only after POLLOUT, and little */
 	bool mid_line;	     /* the last byte sent in was no newline */
+	struct sigaction old_sigpipe;
 	struct terminal_buffer to_master, to_out;
 };
 #define TERMINAL_RELAY_INIT {.master = -1, .in = -1, .out = -1}
 enum { TERMINAL_RELAY_FDS = 3 };
 
-/* Takes the master: ONLCR off, the caller's window size, and the caller's terminal (if stdin is one) raw. The master is
- * closed on failure too. */
+/* Takes the master: ONLCR off, the caller's window size, and the caller's terminal (if stdin is one) raw. SIGPIPE is
+ * ignored until the relay is closed. When stdin ends, the container is told by its terminal's end-of-file character.
+ * The master is closed on failure too. */
 int terminal_relay_open(struct terminal_relay *r, int master, struct error *err);
 /* Fills TERMINAL_RELAY_FDS entries for poll(2); those not of interest have fd -1. */
 void terminal_relay_poll(const struct terminal_relay *r, struct pollfd fds[TERMINAL_RELAY_FDS]);
