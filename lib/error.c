@@ -49,8 +49,8 @@ int error_wrap(struct error *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof(err->msg))
-		snprintf(err->msg + n, sizeof(err->msg) - n, ": %.*s", (int)sizeof(inner) - 1, inner);
+	if (n >= 0 && (size_t)n + 3 < sizeof(err->msg))
+		snprintf(err->msg + n, sizeof(err->msg) - n, ": %.*s", (int)sizeof(err->msg) - n - 3, inner);
 	return err->code ? -err->code : -EIO;
 }
 
