@@ -6,13 +6,25 @@
 #include <stdbool.h>
 
 struct init_ctx;
+struct spec;
 struct error;
+
+/* sources.c. In the parent, before clone3(): with a user namespace, takes private copies of the trees to be bind
+ * mounted, id-mapped where asked, since the namespace's root may not reach them; they go into ctx->mount_fds. Nothing
+ * to do otherwise. rootfs_close_sources() releases them in the parent, also half-made ones. */
+int rootfs_open_sources(struct init_ctx *ctx, struct error *err);
+void rootfs_close_sources(struct init_ctx *ctx);
 
 /* rootfs.c. Propagation of the old tree, the bundle's root bound onto itself; ctx->root_fd is opened. Without a mount
  * namespace only the descriptor. */
 int rootfs_prepare(struct init_ctx *ctx, struct error *err);
-/* mount.c. All of `mounts`, in order. */
+/* mount.c. `mounts` in order, up to the first one of type cgroup or cgroup2: that one shows the container's own
+ * cgroup, so init has to sit in it (and in its cgroup namespace) before rootfs_mounts_rest() makes the rest. Both
+ * are always called; without such a mount the second has nothing to do. */
 int rootfs_mounts(struct init_ctx *ctx, struct error *err);
+int rootfs_mounts_rest(struct init_ctx *ctx, struct error *err);
+/* True when there is a rest, that is: when SYNC_GO has to be waited for before the root is complete. */
+bool rootfs_needs_cgroup(const struct spec *s);
 /* dev.c. Default and listed devices, the /dev links; /dev/console when there is a terminal. */
 int rootfs_devices(struct init_ctx *ctx, struct error *err);
 /* pivot_root (or MS_MOVE and chroot with --no-pivot; chroot without a mount namespace); the old root is detached. */
