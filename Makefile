@@ -51,11 +51,55 @@ $(BUILD)/%.o: %.c
 
 -include $(patsubst %.o,%.d,$(call obj,$(LIB_SRC) $(RUNTIME_SRC) $(NETSETUP_SRC)))
 
+# --- tests ------------------------------------------------------------------------------------------------------
+# The unit tests link everything but main; the object list is the library's, the runtime's, or netsetup's by what the
+# test's first line asks for: /* unit: runtime */.
+
+UNIT_SRC = $(wildcard tests/unit/*.c)
+UNIT     = $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
+BATS     = $(sort $(wildcard tests/*.bats))
+SUITES  ?= $(UNIT) $(BATS)
+unit_area = $(or $(filter runtime netsetup,$(shell sed -n '1s/.*unit: *\([a-z]*\).*/\1/p' $(1))),lib)
+unit_objects = $(call obj,$(LIB_SRC) $(filter-out %/main.c,$(if $(filter runtime,$(call unit_area,$(1))),$(RUNTIME_SRC)) \
+	$(if $(filter netsetup,$(call unit_area,$(1))),$(NETSETUP_SRC))))
+unit_libs = $(if $(filter netsetup,$(call unit_area,$(1))),$(NETSETUP_LIBS),-lseccomp -lcap -lyajl)
+
+define unit_rule
+$(BUILD)/tests/unit/$(1): tests/unit/$(1).c $(call unit_objects,tests/unit/$(1).c)
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$<)$(CC) $$(ALL_CFLAGS) -Iruntime -Inetsetup -Itests/unit -o $$@ $$^ $(call unit_libs,tests/unit/$(1).c)
+endef
+$(foreach t,$(patsubst tests/unit/%.c,%,$(UNIT_SRC)),$(eval $(call unit_rule,$(t))))
+
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+export ASAN_OPTIONS ?= detect_leaks=0
+
+deps-build deps-run deps-check deps-bench deps-fuzz deps-lint:
+	@contrib/install-missing $(patsubst deps-%,%,$@)
+
+demo: deps-build deps-run ## install what is missing, build, run the main job, check it, clean up
+	@$(MAKE) --no-print-directory all
+	@contrib/demo/run.sh
+
+check: deps-build deps-run deps-check ## install what is missing, run all tests, plain and under sanitizers
+	@$(MAKE) --no-print-directory all units
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan STATIC=0 HARDEN= CFLAGS='-O1 -g $(SANITIZE)' all units
+	@tests/check $(BUILD)
+
+check-plain: all units ## run the tests of this build only, without installing anything
+	@tests/run $(SUITES)
+
+units: $(UNIT)
+
+bench: deps-build deps-run deps-bench ## compare with crun, runc, the reference CNI plugins and a bare floor program
+	@$(MAKE) --no-print-directory all
+	@tests/bench/run.sh
+
 clean: ## remove build/
 	rm -rf $(BUILD)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
-.PHONY: all clean help
+.PHONY: all clean help check check-plain units demo bench deps-build deps-run deps-check deps-bench deps-fuzz deps-lint
 .DELETE_ON_ERROR:

@@ -71,6 +71,8 @@ static int child_main(void *arg)
 	c->step = "set up its descriptors";
 	if (!place_descriptors((int[]){c->in, c->out, c->err}))
 		goto fail;
+	if (s->use_keep_fd && fcntl(s->keep_fd, F_SETFD, 0) < 0)
+		goto fail;
 	c->step = NULL;
 	execve(s->path, s->argv ? s->argv : self, s->env ? s->env : environ);
 fail:

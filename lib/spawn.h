@@ -22,11 +22,13 @@ struct spawn {
 	uint64_t timeout_ms; /* 0: none; then SIGKILL and -ETIMEDOUT */
 	int netns_fd;	    /* with use_netns: the network namespace it runs in */
 	bool use_netns;
+	int keep_fd;	    /* with use_keep_fd: stays open in it, under the same number: a lock that is held until it ends */
+	bool use_keep_fd;
 	const char *cwd;    /* NULL: the caller's */
 };
 
 /* Runs it and waits. *ret_status is waitpid(2)'s. 0, or a negative code when it could not be run at all (ENOENT,
- * EACCES ... as execve(2)) or timed out. All signals are default and unblocked in it; only 0, 1 and 2 are open. */
+ * EACCES ... as execve(2)) or timed out. All signals are default and unblocked in it; only 0, 1, 2 and keep_fd are open. */
 int spawn_run(const struct spawn *s, int *ret_status, struct error *err);
 
 /* The program's absolute path: name itself if it has a '/', else searched in `path` (NULL: $PATH, else

@@ -1,0 +1,175 @@
+# What every bats file shares: the binaries, bundles, and the check that a test leaves nothing behind.
+#
+# `load helpers` defines setup() and teardown(); a file that needs its own calls common_setup and common_teardown.
+# Run the files through tests/run, which gives each a network, mount and pid namespace of its own as "the host".
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+NSRUN=${NSRUN:-$TOP/build/nsrun}
+NETSETUP=${NETSETUP:-$TOP/build/netsetup}
+BUSYBOX=${BUSYBOX:-/bin/busybox}
+export NSRUN NETSETUP NSRUN_NETSETUP=$NETSETUP
+PATH=$PATH:/usr/sbin:/sbin
+
+nsrun() {
+	"$NSRUN" --root "$ROOT" "$@"
+}
+
+# bats' run, with the command and its output shown when the test fails.
+sane_run() {
+	run "$@"
+	echo "\$ $* -> $status"
+	echo "$output"
+}
+
+# --- bundles ---------------------------------------------------------------------------------------------------
+
+# A root file system of busybox, made once a file; make_bundle copies it by hard links.
+make_rootfs() {
+	local dir=$1 applet
+	mkdir -p "$dir"/{bin,dev,etc,proc,sys,tmp,root,run,var}
+	cp "$BUSYBOX" "$dir/bin/busybox"
+	for applet in $("$BUSYBOX" --list); do
+		ln -sf busybox "$dir/bin/$applet"
+	done
+	echo 'root:x:0:0:root:/root:/bin/sh' >"$dir/etc/passwd"
+	echo 'root:x:0:' >"$dir/etc/group"
+}
+
+# Makes a bundle and makes it the current one: $BUNDLE.
+make_bundle() {
+	BUNDLE=${1:-$BATS_TEST_TMPDIR/bundle}
+	[ -d "$BATS_FILE_TMPDIR/rootfs" ] || make_rootfs "$BATS_FILE_TMPDIR/rootfs"
+	mkdir -p "$BUNDLE"
+	cp -al "$BATS_FILE_TMPDIR/rootfs" "$BUNDLE/rootfs"
+	cat >"$BUNDLE/config.json" <<-'JSON'
+	{
+	  "ociVersion": "1.3.0",
+	  "process": {
+	    "terminal": false, "user": {"uid": 0, "gid": 0}, "args": ["true"], "cwd": "/",
+	    "env": ["PATH=/bin:/sbin:/usr/bin:/usr/sbin", "TERM=xterm"],
+	    "capabilities": {
+	      "bounding": ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"],
+	      "effective": ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"],
+	      "permitted": ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+	    },
+	    "noNewPrivileges": true
+	  },
+	  "root": {"path": "rootfs"},
+	  "hostname": "test",
+	  "mounts": [
+	    {"destination": "/proc", "type": "proc", "source": "proc"},
+	    {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
+	    {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+	     "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]}
+	  ],
+	  "linux": {
+	    "namespaces": [{"type": "network"}, {"type": "uts"}, {"type": "mount"}, {"type": "pid"}, {"type": "ipc"}]
+	  }
+	}
+	JSON
+}
+
+# Edits the current bundle's config.json: config '.process.args = ["sh"]'; further arguments go to jq.
+config() {
+	jq "${@:2}" "$1" "$BUNDLE/config.json" >"$BUNDLE/config.json.new"
+	mv "$BUNDLE/config.json.new" "$BUNDLE/config.json"
+}
+
+# The same, with the arguments as the process to run.
+config_args() {
+	config '.process.args = $ARGS.positional' --args "$@"
+}
+
+# --- waiting ---------------------------------------------------------------------------------------------------
+
+# Retries the command for up to SECONDS: wait_for 5 test -e file
+wait_for() {
+	local tries=$(($1 * 20))
+	shift
+	until "$@"; do
+		((tries-- > 0)) || return 1
+		sleep 0.05
+	done
+}
+
+status_is() {
+	[ "$(nsrun state "$1" | jq -r .status)" = "$2" ]
+}
+
+# --- nothing left behind ---------------------------------------------------------------------------------------
+
+# What a test could leave on the host, as text.
+snapshot() {
+	local own=$BASHPID
+	echo "links:"
+	ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/  \1/' | sort
+	echo "netns:"
+	ls /run/netns 2>/dev/null | sort
+	echo "nft:"
+	nft list ruleset 2>/dev/null
+	echo "mounts:"
+	awk '{print "  " $5}' /proc/self/mountinfo | grep -v "^  $BATS_RUN_TMPDIR" | sort
+	echo "cgroups:"
+	find /sys/fs/cgroup -mindepth 2 -type d 2>/dev/null | sort
+	echo "state:"
+	find /run/nsrun /run/netsetup /var/lib/cni /run/wireguard /var/run/wireguard "$ROOT" "$NETSETUP_ROOT" -mindepth 1 \
+		! -name lock ! -name '.lock' 2>/dev/null | sort
+	echo "processes:"
+	# Bats and what it runs itself have this shell as a descendant or ancestor.
+	ps -eo pid=,ppid=,stat=,comm= | awk -v own="$own" '
+		{ parent[$1] = $2; name[$1] = $4; stat[$1] = $3 }
+		END {
+			for (p = own; p > 1; p = parent[p]) mine[p] = 1
+			for (p in parent) {
+				inside = 0
+				for (q = p; q > 1; q = parent[q]) if (q == own) inside = 1
+				if (!inside && !(p in mine) && stat[p] !~ /Z/ && name[p] !~ /^(bats|cat|tee|unshare|run)/) print "  " name[p]
+			}
+		}' | sort
+}
+
+# Fails when the host is not as the last `snapshot >$SNAPSHOT` found it. Links and namespaces go asynchronously in the
+# kernel, so there is some grace.
+assert_clean() {
+	local tries=60
+	until snapshot | diff "$SNAPSHOT" - >"$SNAPSHOT.diff"; do
+		if ((tries-- == 0)); then
+			echo "left behind (> is new):"
+			cat "$SNAPSHOT.diff"
+			return 1
+		fi
+		sleep 0.05
+	done
+}
+
+common_setup() {
+	ROOT=$BATS_TEST_TMPDIR/run
+	NETSETUP_ROOT=$BATS_TEST_TMPDIR/netsetup
+	mkdir -p "$ROOT" "$NETSETUP_ROOT"
+	SNAPSHOT=$BATS_TEST_TMPDIR/snapshot
+	export ROOT NETSETUP_ROOT
+	snapshot >"$SNAPSHOT"
+}
+
+# A test that failed half-way is cleaned up after; one that passed must have cleaned up itself.
+common_teardown() {
+	local id
+	[ -n "${BATS_TEST_SKIPPED:-}" ] && return 0
+	if [ "${BATS_TEST_COMPLETED:-}" = 1 ]; then
+		assert_clean
+		return
+	fi
+	for id in $(nsrun list -q 2>/dev/null); do
+		nsrun delete --force "$id"
+	done
+	"$NETSETUP" gc
+	return 0
+}
+
+setup() {
+	common_setup
+}
+
+teardown() {
+	common_teardown
+}

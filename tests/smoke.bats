@@ -1,0 +1,45 @@
+#!/usr/bin/env bats
+# The binaries answer, and the tests' own machinery notices what is left behind.
+
+load helpers
+
+@test "both programs say their version" {
+	sane_run "$NSRUN" --version
+	[ "$status" -eq 0 ]
+	[[ "${lines[0]}" =~ ^nsrun\ version\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+	[[ "$output" == *"spec: 1.3.0"* ]]
+	sane_run "$NETSETUP" version
+	[ "$status" -eq 0 ]
+	[[ "$output" == *"netsetup"* ]]
+}
+
+@test "the leak check sees a link, a namespace, a table, a mount, a file and a process" {
+	ip link add leak0 type bridge
+	run assert_clean
+	[ "$status" -ne 0 ]
+	[[ "$output" == *leak0* ]]
+	ip link del leak0
+
+	ip netns add leak
+	run assert_clean
+	[ "$status" -ne 0 ]
+	ip netns del leak
+
+	nft add table inet leak
+	run assert_clean
+	[ "$status" -ne 0 ]
+	nft delete table inet leak
+
+	touch "$NETSETUP_ROOT/leak"
+	run assert_clean
+	[ "$status" -ne 0 ]
+	rm "$NETSETUP_ROOT/leak"
+
+	setsid sleep 100 3>&- &
+	local pid=$!
+	disown
+	run assert_clean
+	[ "$status" -ne 0 ]
+	[[ "$output" == *sleep* ]]
+	kill $pid
+}
