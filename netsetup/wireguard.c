@@ -73,7 +73,7 @@ static int born_in_kernel(const struct birthplace *b, const char *name, const st
 	int r = rtnl_link_add(b->rtnl, &link, NULL, err);
 
 	if (r == -EEXIST) { /* of an add that was killed */
-		r = rtnl_link_del_name(b->rtnl, b->fd, name, err);
+		r = rtnl_link_del_name(b->rtnl, name, err);
 		if (r == 0 || r == -ENODEV)
 			r = rtnl_link_add(b->rtnl, &link, NULL, err);
 	}
@@ -116,14 +116,15 @@ static int move_in(struct cni_call *call, struct cni_conf *conf, const struct wg
 		   const char *name, struct error *err)
 {
 	char mark[CALL_OWNER_SIZE];
+	/* The owner goes with the move: an add that is killed right after it must be found by its del. */
 	const struct link_req move = {.name = name,
 				      .netns_fd = call->netns_fd,
 				      .set_netns = !b->in_container,
-				      .new_name = call->ifname};
+				      .new_name = call->ifname,
+				      .alias = call_owner(call, conf, mark)};
 	/* babeld speaks multicast; a tun's random fe80 address would change with every restart. */
 	const struct link_req dress = {.name = call->ifname,
 				       .mtu = c->mtu,
-				       .alias = call_owner(call, conf, mark),
 				       .no_addrgen = true,
 				       .flags_on = IFF_MULTICAST};
 	struct rtnl *container;
@@ -167,7 +168,7 @@ static int remove_from_container(struct cni_call *call, const struct cni_conf *c
 	if (rtnl_link_get(container, call->ifname, &link, NULL) < 0 ||
 	    !str_eq(link.alias, call_owner(call, conf, mark)))
 		return 0;
-	r = rtnl_link_del_name(container, call->netns_fd, call->ifname, err);
+	r = rtnl_link_del_name(container, call->ifname, err);
 	return r == -ENODEV ? 0 : r;
 }
 
@@ -180,7 +181,7 @@ static int remove_unfinished(struct cni_call *call, const struct cni_conf *conf,
 
 	if (wg_conf_decode(conf, &c, NULL) < 0 || birthplace_open(call, &c, &b, NULL) < 0)
 		return 0;
-	r = rtnl_link_del_name(b.rtnl, b.fd, name, err);
+	r = rtnl_link_del_name(b.rtnl, name, err);
 	return r == -ENODEV ? 0 : r;
 }
 
