@@ -1,0 +1,53 @@
+/* What the cgroup_*.c files share. */
+#ifndef CGROUP_IMPL_H
+#define CGROUP_IMPL_H
+
+#include "cgroup.h"
+
+#define CGROUP_ROOT "/sys/fs/cgroup"
+
+enum cgroup_controller {
+	CG_DEVICES = 1 << 0,
+	CG_MEMORY = 1 << 1,
+	CG_CPU = 1 << 2,
+	CG_CPUACCT = 1 << 3,
+	CG_CPUSET = 1 << 4,
+	CG_PIDS = 1 << 5,
+	CG_FREEZER = 1 << 6,
+	CG_IO = 1 << 7,
+	CG_SYSTEMD = 1 << 8, /* v1's named hierarchy without a controller */
+	CG_HUGETLB = 1 << 9,
+	CG_RDMA = 1 << 10,
+	CG_MISC = 1 << 11,
+};
+
+struct cgroup_controller_info {
+	enum cgroup_controller bit;
+	const char *v1; /* the directory below CGROUP_ROOT; NULL: none */
+	const char *v2; /* in cgroup.controllers; NULL: part of the core, or none */
+	bool usual;	/* joined when cgroupsPath is given: clients read it */
+};
+extern const struct cgroup_controller_info cgroup_controllers[];
+enum { CGROUP_CONTROLLERS = 12 };
+
+/* The controllers that resources name (v2: those that unified's keys name as well). */
+unsigned cgroup_needs(const struct spec_resources *r, bool v2);
+
+/* Reads a small file of a directory as text without the last newline; -ENOENT is left to the caller (no text). */
+int cgroup_read(const char *dir, const char *file, char *out, size_t size, struct error *err);
+/* Writes one value. The error names file and value. */
+int cgroup_write(const char *dir, const char *file, const char *value, struct error *err);
+/* The directory of a controller, or NULL. */
+const char *cgroup_dir(const struct cgroup *c, enum cgroup_controller bit);
+
+/* True when the caller is in a user namespace, where device rules can not be set. */
+bool cgroup_in_userns(void);
+
+/* cgroup_v1.c, cgroup_v2.c: makes one directory and its parents, ready for the limits. *ret_made: it was not there. */
+int cgroup_v1_make(const struct cgroup_dir *d, bool *ret_made, struct error *err);
+int cgroup_v2_make(const struct cgroup_dir *d, unsigned needed, bool *ret_made, struct error *err);
+
+/* cgroup_procs.c. Waits until something about the directory's processes changes, at most ms. */
+void cgroup_wait(const char *dir, int ms);
+
+#endif
