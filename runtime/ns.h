@@ -1,13 +1,16 @@
 /* Namespaces: the table of kinds, and the plan that a configuration asks for.
  *
  * ns_plan_make() is pure but for opening the paths to join, so a unit test can hammer it. One clone3() makes every
- * new namespace at once, with three exceptions: a cgroup namespace is unshared by the child once it sits in its
- * cgroup; joining by path, and time offsets, need a stage process that joins and then clones init with CLONE_PARENT. */
+ * new namespace at once, with two exceptions: a cgroup namespace is unshared by the child once it sits in its cgroup;
+ * and what init cannot join for itself needs a stage process, which joins and then clones init with CLONE_PARENT: a pid
+ * namespace (it only takes children in), a user namespace (it has to own the new ones), and anything at all when a new
+ * user namespace is made (whose root may not join what the host owns). */
 #ifndef NS_H
 #define NS_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct error;
 struct spec;
@@ -26,9 +29,8 @@ extern const struct ns_info ns_info[NS_KINDS];
 struct ns_plan {
 	uint64_t clone_flags;	 /* made by clone3() */
 	bool unshare_cgroup;	 /* unshared by init, late */
-	bool unshare_time;	 /* unshared by the stage */
 	int join[NS_KINDS];	 /* descriptors to join; -1: none */
-	bool needs_stage;	 /* something is joined, or a time namespace made */
+	bool needs_stage;	 /* otherwise init joins what there is to join */
 	bool new_user;		 /* id maps have to be written */
 };
 
@@ -39,5 +41,12 @@ void ns_plan_close(struct ns_plan *p);
 /* True when the container has a namespace of that kind which is not the host's (made, or joined by a path that is
  * not the caller's own). */
 bool ns_is_private(const struct ns_plan *p, enum ns_kind kind);
+
+/* Joins everything of the plan. */
+int ns_join(const struct ns_plan *p, struct error *err);
+/* Writes the maps of a new user namespace, which pid is in. */
+int ns_write_maps(const struct spec *s, pid_t pid, struct error *err);
+/* CLONE_NEW* of all namespaces that the configuration lists, made or joined. */
+uint64_t ns_flags(const struct spec *s);
 
 #endif

@@ -37,6 +37,7 @@ struct state {
 	/* Made on the host. */
 	char **cgroups;	     /* absolute paths of directories, outermost first to be removed last */
 	const char *netns_name; /* pinned in /run/netns */
+	uint64_t netns_inode;	/* the namespace's own, saved before it is pinned: what has another is somebody else's */
 	char **attachments;  /* interface names, in the order made */
 	bool has_services;
 	bool no_pid_namespace; /* processes must be found by cgroup, or are init's alone */
@@ -55,8 +56,11 @@ int state_load(struct state *s, int dir_fd, const char *id, struct error *err);
 int state_save(const struct state *s, int dir_fd, struct error *err);
 void state_free(struct state *s);
 
-/* Looks at the process (and the freezer) and sets status; returns a pidfd of init, or -1. */
-int state_refresh(struct state *s, int dir_fd);
+/* Looks at the process (and the freezer) and sets status; returns a pidfd of init, or -1. A container whose creator died
+ * half-way (nobody holds the lock) counts as stopped; with `locked` the caller holds it. */
+int state_refresh(struct state *s, int dir_fd, bool locked);
+/* Field 22 of /proc/PID/stat; 0 when there is no such process, or only a zombie. */
+uint64_t state_start_time(pid_t pid);
 
 /* The state as the runtime-spec defines it, for hooks (pid as the hook sees it) and for `state`. */
 struct buf;

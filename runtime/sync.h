@@ -2,22 +2,24 @@
  * with it. specs/sync.md is the contract.
  *
  *    init (child)                              nsrun (parent)
- *    SYNC_PID       only from the stage    ->
- *                                          <-  SYNC_MAPPED     id maps are written
- *    SYNC_NAMESPACES  they are there       ->  cgroup, netDevices, attachments, prestart and createRuntime hooks
- *                                          <-  SYNC_GO
+ *    SYNC_PID       from the stage, with init's pidfd; only if there is a stage  ->
+ *                                          <-  SYNC_MAPPED     id maps are written (a new user namespace)
+ *                                          <-  SYNC_CGROUP     it sits in its cgroups (a new cgroup namespace, or a cgroup mount)
+ *    SYNC_ROOT      root is built, before it is entered (prestart or createRuntime hooks)  ->
+ *                                          <-  SYNC_GO         cgroups, netDevices, attachments, hooks are done (any of them)
  *    SYNC_CONSOLE   with the pty's master  ->  to --console-socket, or relayed
  *    SYNC_SECCOMP   with the notify fd     ->  to the listener socket
- *    SYNC_READY     pivoted, about to wait ->  state "created" is saved
- *                                          <-  SYNC_CREATED    from now on init outlives the parent
+ *    SYNC_READY     all but exec is done   ->  the state is saved, with the pid
+ *                                          <-  SYNC_CREATED    `create`: from now on init outlives the parent
  *    then, on the start channel (this pair for `run`, a connection to start.sock for `create` + `start`):
- *                                          <-  SYNC_START
+ *                                          <-  SYNC_START      from now on init outlives whoever sent it
  *    EOF by close-on-exec: the program runs
  *    SYNC_LOG       level, text; any time  ->  the caller's log
  *    SYNC_ERROR     code, text; the last   ->  becomes the caller's struct error
  *
- * EOF before SYNC_READY means init died: the parent reaps it and says how. EOF before SYNC_CREATED means the parent
- * died: init exits, and nothing is left. Steps that a container does not need are never sent. */
+ * EOF before SYNC_READY means init died: the parent reaps it and says how. EOF before SYNC_CREATED (or SYNC_START, on
+ * the start channel) means the parent died: init exits, and nothing is left. Messages that a container does not need
+ * are never sent; both sides decide by the same rules (init.h, init_waits_for_*). */
 #ifndef SYNC_H
 #define SYNC_H
 
@@ -31,7 +33,8 @@ enum sync_type {
 	SYNC_EOF, /* the other side closed; never sent */
 	SYNC_PID,
 	SYNC_MAPPED,
-	SYNC_NAMESPACES,
+	SYNC_CGROUP,
+	SYNC_ROOT,
 	SYNC_GO,
 	SYNC_CONSOLE,
 	SYNC_SECCOMP,
