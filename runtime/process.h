@@ -31,5 +31,6 @@ int caps_apply_bounding(const struct spec_capabilities *c, struct error *err);
 int caps_apply(const struct spec_capabilities *c, struct error *err);
 /* Number of "CAP_NET_ADMIN", -1: unknown. */
 int caps_number(const char *name);
+extern const struct word caps_words[]; /* in the order of their numbers */
 
 #endif

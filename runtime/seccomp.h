@@ -17,6 +17,8 @@ struct seccomp_program {
 	bool notify;	/* has SCMP_ACT_NOTIFY rules: loading gives a listener */
 };
 
+/* Words, ranges and combinations; seccomp_compile() relies on it. */
+int seccomp_check(const struct spec_seccomp *s, struct error *err);
 /* *ret is NULL when there is nothing to load. Owned by the caller. */
 int seccomp_compile(const struct spec_seccomp *s, struct seccomp_program **ret, struct error *err);
 void seccomp_free(struct seccomp_program *p);
@@ -24,6 +26,8 @@ void seccomp_free(struct seccomp_program *p);
 int seccomp_load_program(const struct seccomp_program *p, struct error *err);
 
 /* For `features`: the action, flag, operator and architecture words. */
+/* True when this kernel takes the flag. */
+bool seccomp_flag_works(int flag);
 extern const struct word seccomp_actions[], seccomp_flags[], seccomp_operators[], seccomp_architectures[];
 
 #endif

@@ -232,8 +232,19 @@ int spec_add_attachment(struct spec *s, const char *ifname, const char *file, st
 int spec_load(struct spec *s, int dirfd, const char *path, struct error *err);
 void spec_free(struct spec *s);
 
+/* The same from text (copied); `name` starts the messages. s->text stays NULL. */
+int spec_parse(struct spec *s, const char *name, const char *text, size_t len, struct error *err);
+
 /* The rules between fields (spec_check.c); spec_load() has called it. */
 int spec_check(const struct spec *s, struct error *err);
+/* The rules that depend on the host as it is now: a network namespace joined by path must not be the caller's own when
+ * sysctls, netDevices or attachments would change it. For `create`; not for what exists already. */
+int spec_check_host(const struct spec *s, struct error *err);
+
+/* "RLIMIT_NOFILE" -> RLIMIT_NOFILE. */
+extern const struct word spec_rlimit_words[];
+/* True for what the kernel takes as an interface's name, without '%'. */
+bool spec_is_ifname(const char *s);
 
 /* Decodes and checks a process object of its own (exec --process, the services file). Memory lives as long as doc. */
 int spec_process_decode(struct json_doc *doc, const struct json_value *v, struct spec_process *p, const char *where,
