@@ -52,24 +52,30 @@ $(BUILD)/%.o: %.c
 -include $(patsubst %.o,%.d,$(call obj,$(LIB_SRC) $(RUNTIME_SRC) $(NETSETUP_SRC)))
 
 # --- tests ------------------------------------------------------------------------------------------------------
-# The unit tests link everything but main; the object list is the library's, the runtime's, or netsetup's by what the
-# test's first line asks for: /* unit: runtime */.
+# A unit test or fuzz target says in its first line which objects it needs beside the library's: "unit: runtime",
+# "fuzz: netsetup SEEDS...". main.c is left out.
 
-UNIT_SRC = $(wildcard tests/unit/*.c)
-UNIT     = $(patsubst %.c,$(BUILD)/%,$(UNIT_SRC))
+UNIT_SRC = $(wildcard tests/unit/test_*.c)
+FUZZ_SRC = $(wildcard tests/fuzz/fuzz_*.c)
+UNIT     = $(UNIT_SRC:%.c=$(BUILD)/%)
+FUZZ     = $(FUZZ_SRC:%.c=$(BUILD)/%)
 BATS     = $(sort $(wildcard tests/*.bats))
-SUITES  ?= $(UNIT) $(BATS)
-unit_area = $(or $(filter runtime netsetup,$(shell sed -n '1s/.*unit: *\([a-z]*\).*/\1/p' $(1))),lib)
-unit_objects = $(call obj,$(LIB_SRC) $(filter-out %/main.c,$(if $(filter runtime,$(call unit_area,$(1))),$(RUNTIME_SRC)) \
-	$(if $(filter netsetup,$(call unit_area,$(1))),$(NETSETUP_SRC))))
-unit_libs = $(if $(filter netsetup,$(call unit_area,$(1))),$(NETSETUP_LIBS),-lseccomp -lcap -lyajl)
+SUITES  ?= $(UNIT) $(FUZZ) $(BATS)
 
-define unit_rule
-$(BUILD)/tests/unit/$(1): tests/unit/$(1).c $(call unit_objects,tests/unit/$(1).c)
+first_line = $(shell sed -n '1s/.*\(unit\|fuzz\): *\(.*[^ ]\) *\*\/.*/\2/p' $(1))
+area       = $(or $(filter runtime netsetup,$(call first_line,$(1))),lib)
+area_src   = $(LIB_SRC) $(filter-out %/main.c,$(if $(filter runtime,$(1)),$(RUNTIME_SRC)) $(if $(filter netsetup,$(1)),$(NETSETUP_SRC)))
+area_libs  = $(if $(filter netsetup,$(1)),$(NETSETUP_LIBS),-lseccomp -lcap -lyajl)
+
+define test_rule # program source area more-sources
+$(BUILD)/$(1): $(2) $(4) $(call obj,$(call area_src,$(3)))
 	@mkdir -p $$(@D)
-	$$(call say,CC,$$<)$(CC) $$(ALL_CFLAGS) -Iruntime -Inetsetup -Itests/unit -o $$@ $$^ $(call unit_libs,tests/unit/$(1).c)
+	$$(call say,CC,$$<)$(CC) $$(ALL_CFLAGS) -Iruntime -Inetsetup -Itests/unit -o $$@ $$^ $$(ALL_LDFLAGS) $(call area_libs,$(3))
 endef
-$(foreach t,$(patsubst tests/unit/%.c,%,$(UNIT_SRC)),$(eval $(call unit_rule,$(t))))
+$(foreach t,$(UNIT_SRC),$(eval $(call test_rule,$(t:.c=),$(t),$(call area,$(t)))))
+$(foreach t,$(FUZZ_SRC),$(eval $(call test_rule,$(t:.c=),$(t),$(call area,$(t)),tests/fuzz/standalone.c)))
+
+units: $(UNIT) $(FUZZ)
 
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 export ASAN_OPTIONS ?= detect_leaks=0
@@ -89,11 +95,40 @@ check: deps-build deps-run deps-check ## install what is missing, run all tests,
 check-plain: all units ## run the tests of this build only, without installing anything
 	@tests/run $(SUITES)
 
-units: $(UNIT)
+fuzz: deps-build deps-fuzz ## build the fuzz targets for libFuzzer into build/fuzz/
+	@mkdir -p $(BUILD)/fuzz
+	@$(foreach t,$(FUZZ_SRC),echo "  CLANG   $(t)"; clang -std=gnu11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined -w \
+		-Ilib -Iruntime -Inetsetup -o $(BUILD)/fuzz/$(notdir $(t:.c=)) $(t) $(call area_src,$(call area,$(t))) \
+		$(if $(filter netsetup,$(call area,$(t))),-lnftnl -lyajl -lmnl,-lseccomp -lcap -lyajl) &&) true
 
 bench: deps-build deps-run deps-bench ## compare with crun, runc, the reference CNI plugins and a bare floor program
 	@$(MAKE) --no-print-directory all
 	@tests/bench/run.sh
+
+lint: deps-lint ## static analysis
+	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h') || true
+	cppcheck -q --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 --suppress=missingIncludeSystem \
+		-D_GNU_SOURCE -Ilib -Iruntime -Inetsetup lib runtime netsetup
+	shellcheck -x contrib/install-missing tests/run tests/check tests/in-namespaces
+
+# The names by which CNI clients call netsetup stand in a directory of their own, so they never clash with a
+# distribution's plugins: CNI_PATH, or cni_plugin_dirs, is set to it.
+PLUGINS = bridge ptp loopback switch tuning portmap firewall wireguard host-local static
+
+install: all ## install programs, CNI names, man pages and bundles under PREFIX
+	install -D -m 755 $(BUILD)/nsrun $(DESTDIR)$(BINDIR)/nsrun
+	install -D -m 755 $(BUILD)/netsetup $(DESTDIR)$(BINDIR)/netsetup
+	install -d $(DESTDIR)$(CNIDIR)
+	for name in $(PLUGINS); do ln -sf $(BINDIR)/netsetup $(DESTDIR)$(CNIDIR)/$$name; done
+	install -D -m 644 runtime/nsrun.8 $(DESTDIR)$(MANDIR)/man8/nsrun.8
+	install -D -m 644 netsetup/netsetup.8 $(DESTDIR)$(MANDIR)/man8/netsetup.8
+	install -d $(DESTDIR)$(DATADIR)/nsrun
+	cp -a contrib/gateway-bundle $(DESTDIR)$(DATADIR)/nsrun/
+
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(BINDIR)/nsrun $(DESTDIR)$(BINDIR)/netsetup
+	rm -rf $(DESTDIR)$(CNIDIR) $(DESTDIR)$(DATADIR)/nsrun
+	rm -f $(DESTDIR)$(MANDIR)/man8/nsrun.8 $(DESTDIR)$(MANDIR)/man8/netsetup.8
 
 clean: ## remove build/
 	rm -rf $(BUILD)
@@ -101,5 +136,5 @@ clean: ## remove build/
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
-.PHONY: all clean help check check-plain units demo bench deps-build deps-run deps-check deps-bench deps-fuzz deps-lint
+.PHONY: all clean help check check-plain units fuzz demo lint install uninstall bench deps-build deps-run deps-check deps-bench deps-fuzz deps-lint
 .DELETE_ON_ERROR:
