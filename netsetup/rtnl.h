@@ -32,7 +32,7 @@ int rtnl_commit(struct rtnl *r, struct error *err);
 void rtnl_link_settle(struct rtnl *r, const char *name);
 /* Deletes without waiting for the kernel's grace period, which a detached child waits for; when this returns the device
  * is gone from the namespace. -ENODEV when there is none of that name. */
-int rtnl_link_del_name(struct rtnl *r, int netns_fd, const char *name, struct error *err);
+int rtnl_link_del_name(struct rtnl *r, const char *name, struct error *err);
 
 /* What to create or change; zero means leave alone. */
 struct link_req {
@@ -139,6 +139,7 @@ struct route_req {
 	bool set_scope, set_table;
 	bool onlink;
 	bool append, replace;
+	bool exists_ok; /* such a route there already is success */
 };
 int rtnl_route_add(struct rtnl *r, const struct route_req *q, struct error *err);
 int rtnl_route_del(struct rtnl *r, const struct route_req *q, struct error *err);
