@@ -132,7 +132,7 @@ snapshot() {
 # kernel, so there is some grace.
 assert_clean() {
 	local tries=60
-	until snapshot | diff "$SNAPSHOT" - >"$SNAPSHOT.diff"; do
+	until snapshot >"$SNAPSHOT.now" && diff "$SNAPSHOT" "$SNAPSHOT.now" >"$SNAPSHOT.diff"; do
 		if ((tries-- == 0)); then
 			echo "left behind (> is new):"
 			cat "$SNAPSHOT.diff"

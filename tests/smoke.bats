@@ -35,11 +35,9 @@ load helpers
 	[ "$status" -ne 0 ]
 	rm "$NETSETUP_ROOT/leak"
 
-	setsid sleep 100 3>&- &
-	local pid=$!
-	disown
+	(sleep 100 3>&- & echo $! >"$BATS_TEST_TMPDIR/pid")
 	run assert_clean
 	[ "$status" -ne 0 ]
 	[[ "$output" == *sleep* ]]
-	kill $pid
+	kill "$(cat "$BATS_TEST_TMPDIR/pid")"
 }
