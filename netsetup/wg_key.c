@@ -194,6 +194,14 @@ bool wg_key_is_zero(const uint8_t key[WG_KEY_SIZE])
 	return !memcmp(key, zero, WG_KEY_SIZE);
 }
 
+static int make_parent(const char *path, struct error *err)
+{
+	const char *slash = strrchr(path, '/');
+	auto_free char *dir = slash && slash > path ? strndup(path, (size_t)(slash - path)) : NULL;
+
+	return dir ? fs_mkdirs(dir, 0700, err) : 0;
+}
+
 /* O_EXCL, so that of two processes that make the same key one wins and the other reads it. */
 static int create_key(const char *path, struct error *err)
 {
@@ -211,6 +219,9 @@ static int create_key(const char *path, struct error *err)
 	key[31] = (key[31] & 127) | 64;
 	wg_key_public(key, public_key);
 
+	r = make_parent(path, err);
+	if (r < 0)
+		return r;
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return errno == EEXIST ? 0 : error_sys(err, "cannot create private key '%s'", path);

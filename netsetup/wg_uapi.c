@@ -91,6 +91,7 @@ int wg_uapi_stop(const char *name, struct error *err)
 	auto_free char *top = top_dir();
 	auto_close int top_fd = -1, dir_fd = -1, pidfd = -1;
 	struct pollfd p = {.events = POLLIN};
+	int r;
 
 	if (!top)
 		return error_oom(err);
@@ -107,7 +108,9 @@ int wg_uapi_stop(const char *name, struct error *err)
 		while (poll(&p, 1, -1) < 0 && errno == EINTR)
 			;
 	}
-	return fs_remove_tree(top_fd, name, err);
+	r = fs_remove_tree(top_fd, name, err);
+	rmdir(top); /* fails while there are others */
+	return r;
 }
 
 /* Everything that the daemon's process needs, gathered before the fork. */
@@ -278,11 +281,13 @@ static int make_dir(const char *name, struct error *err)
 {
 	auto_free char *top = top_dir();
 	auto_free char *path = top ? str_printf("%s/%s", top, name) : NULL;
-	int r;
+	int r, tries;
 
 	if (!path)
 		return error_oom(err);
-	r = fs_mkdirs(path, 0700, err);
+	/* Again when another's wg_uapi_stop() took the empty upper directory away in between. */
+	for (r = -ENOENT, tries = 0; r == -ENOENT && tries < 100; tries++)
+		r = fs_mkdirs(path, 0700, err);
 	return r < 0 ? r : open_dir(name, err);
 }
 
