@@ -220,21 +220,43 @@ static int plan_result(struct cni_call *call, struct cni_conf *conf, struct cni_
 	return result_add_interface(conf->doc, mine, &iface) < 0 ? error_oom(err) : 0;
 }
 
-static int wireguard_add(struct cni_call *call, struct cni_conf *conf, struct cni_result *result, struct error *err)
-{
-	struct cni_result mine = {0};
-	int r = plan_result(call, conf, &mine, err);
-
-	if (r == 0)
-		r = wireguard_make(call, conf, &mine, err);
-	return r < 0 ? r : result_append(conf->doc, result, &mine);
-}
-
 static int wireguard_del(struct cni_call *call, struct cni_conf *conf, struct error *err)
 {
 	int r = wireguard_unmake(call, conf, err), r2 = ipam_del(call, conf, r < 0 ? NULL : err);
 
 	return r < 0 ? r : r2;
+}
+
+/* Asked for first: a second add of the same attachment must fail without harm to what the first one made. */
+static int check_free(struct cni_call *call, struct error *err)
+{
+	struct rtnl *container;
+	struct link_info link;
+	int r = call_container(call, &container, err);
+
+	if (r < 0)
+		return r;
+	r = rtnl_link_get(container, call->ifname, &link, err);
+	if (r == 0)
+		return error_set(err, EEXIST, "the container has an interface %s already", call->ifname);
+	return r == -ENODEV ? 0 : r;
+}
+
+static int wireguard_add(struct cni_call *call, struct cni_conf *conf, struct cni_result *result, struct error *err)
+{
+	struct cni_result mine = {0};
+	int r = check_free(call, err);
+
+	if (r < 0)
+		return r;
+	r = plan_result(call, conf, &mine, err);
+	if (r == 0)
+		r = wireguard_make(call, conf, &mine, err);
+	if (r == 0)
+		r = result_append(conf->doc, result, &mine);
+	if (r < 0)
+		wireguard_del(call, conf, NULL);
+	return r;
 }
 
 int wireguard_daemon(struct cni_call *call, struct cni_conf *conf)
