@@ -112,7 +112,7 @@ static int check_sysctl(const struct spec *s, const char *key, struct error *err
 	if (kind < 0)
 		return error_set(err, EINVAL, "linux.sysctl: \"%s\" is not in a separate kernel namespace, so it would change the host", key);
 	if (!spec_namespace(s, (enum ns_kind)kind))
-		return error_set(err, EINVAL, "linux.sysctl: \"%s\" would change the host: it needs a %s namespace, and linux.namespaces has none",
+		return error_set(err, EINVAL, "linux.sysctl: \"%s\" would change the host: linux.namespaces has no %s namespace to hold it",
 				 key, ns_info[kind].word);
 	return 0;
 }
@@ -158,7 +158,6 @@ static int check_device_name(const struct spec *s, size_t i, struct error *err)
 int spec_check_net(const struct spec *s, struct error *err)
 {
 	const char *what = s->linux_.n_net_devices ? "linux.netDevices: network devices cannot be moved" :
-			   s->n_attachments	   ? "annotations.org.nsrun.net.*: interfaces cannot be made" :
 			   s->netns_name	   ? "annotations.org.nsrun.netns: there is nothing to pin" :
 						     NULL;
 

@@ -95,6 +95,9 @@ int spec_add_attachment(struct spec *s, const char *ifname, const char *file, st
 				 ifname);
 	if (!*file)
 		return error_set(err, EINVAL, "no network configuration file is named for interface %s", ifname);
+	if (!spec_namespace(s, NS_NET))
+		return error_set(err, EINVAL, "interface %s cannot be made without a network namespace: add {\"type\": \"network\"} to linux.namespaces",
+				 ifname);
 	while (at < s->n_attachments && strcmp(s->attachments[at].ifname, ifname) < 0)
 		at++;
 	same = at < s->n_attachments && !strcmp(s->attachments[at].ifname, ifname);
@@ -102,12 +105,14 @@ int spec_add_attachment(struct spec *s, const char *ifname, const char *file, st
 	list = json_alloc(s->doc, (s->n_attachments + 1) * sizeof(*list));
 	if (!list)
 		return error_oom(err);
-	memcpy(list, s->attachments, at * sizeof(*list));
+	for (size_t i = 0; i < at; i++)
+		list[i] = s->attachments[i];
+	for (size_t i = at + same; i < s->n_attachments; i++)
+		list[i + !same] = s->attachments[i];
 	list[at].ifname = json_strdup(s->doc, ifname);
 	list[at].file = json_strdup(s->doc, file);
 	if (!list[at].ifname || !list[at].file)
 		return error_oom(err);
-	memcpy(list + at + 1, s->attachments + at + same, (s->n_attachments - at - same) * sizeof(*list));
 	s->attachments = list;
 	s->n_attachments += !same;
 	return 0;
