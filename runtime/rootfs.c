@@ -1,0 +1,333 @@
+/* Getting into the root. specs/rootfs.md is the theory: what is trusted, and how paths inside the root are reached.
+ *
+ * Three kinds of root:
+ *   a directory of its own, with a mount namespace   copied onto itself as a mount, pivoted into
+ *   a directory of its own, without one              chroot, nothing more
+ *   "/"                                              stays; with a mount namespace its mounts are private copies */
+#include "rootfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+
+#include "cleanup.h"
+#include "container.h"
+#include "error.h"
+#include "fs.h"
+#include "init.h"
+#include "mountfd.h"
+#include "rootfs_parts.h"
+#include "str.h"
+
+enum { PROC_ROOT_INO = 1 };
+
+/* --- questions ---------------------------------------------------------------------------------------------- */
+
+bool rootfs_own_namespace(const struct init_ctx *ctx)
+{
+	return ctx->plan->clone_flags & CLONE_NEWNS;
+}
+
+bool rootfs_is_host(const struct spec *s)
+{
+	return s->root->path[0] == '/' && !s->root->path[strspn(s->root->path, "/")];
+}
+
+char *rootfs_host_path(const struct init_ctx *ctx, const char *path)
+{
+	return path[0] == '/' ? strdup(path) : str_printf("%s/%s", ctx->bundle, path);
+}
+
+void rootfs_clean_path(const char *path, char *out, size_t size)
+{
+	size_t len = 0;
+
+	while (*path) {
+		size_t n;
+
+		path += strspn(path, "/");
+		n = strcspn(path, "/");
+		if (n == 2 && strncmp(path, "..", 2) == 0) {
+			while (len && out[--len] != '/')
+				;
+		} else if (n && !(n == 1 && *path == '.') && len + n + 2 <= size) {
+			out[len++] = '/';
+			memcpy(out + len, path, n);
+			len += n;
+		}
+		path += n;
+	}
+	if (!len)
+		out[len++] = '/';
+	out[len] = '\0';
+}
+
+/* --- prepare ------------------------------------------------------------------------------------------------ */
+
+static bool shares(const char *propagation)
+{
+	return str_eq(propagation, "shared") || str_eq(propagation, "rshared");
+}
+
+/* What the copies of the host's mounts may hear of the host's later mounts. With "shared" they stay peers of the
+ * host's, so that volumes can carry mounts in both directions; then the root's parent is kept from it one by one. */
+static int isolate_tree(const char *propagation, struct error *err)
+{
+	bool private = str_eq(propagation, "private") || str_eq(propagation, "rprivate");
+	struct mount_attr a = {.propagation = private ? MS_PRIVATE : MS_SLAVE};
+
+	if (shares(propagation))
+		return 0;
+	if (mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &a, sizeof(a)) == 0)
+		return 0;
+	if (errno == ENOSYS)
+		return error_set(err, ENOSYS, "cannot take the mounts out of the host's propagation: this kernel has no "
+				 "mount_setattr(2), Linux 5.12 or newer is needed");
+	return error_sys(err, "cannot take the mounts out of the host's propagation");
+}
+
+/* pivot_root(2) refuses a root whose parent mount is shared, and a mount on it would show up on the host. */
+static int unshare_parent(int root, struct error *err)
+{
+	struct mount_attr a = {.propagation = MS_PRIVATE};
+	auto_close int dir = openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int depth;
+
+	for (depth = 0; depth < PATH_MAX && dir >= 0; depth++) {
+		int up;
+
+		if (mount_setattr(dir, "", AT_EMPTY_PATH, &a, sizeof(a)) == 0)
+			return 0;
+		if (errno != EINVAL) /* no mount's root: higher up */
+			break;
+		up = openat(dir, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close(dir);
+		dir = up;
+	}
+	return error_sys(err, "cannot make the mount that holds the root private");
+}
+
+static int open_root(const struct init_ctx *ctx, struct error *err)
+{
+	auto_free char *path = rootfs_host_path(ctx, ctx->spec->root->path);
+	int fd;
+
+	if (!path)
+		return error_oom(err);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? error_sys(err, "cannot open the root file system %s", path) : fd;
+}
+
+/* Gives the root as a mount of its own, on top of where it lies: pivot_root(2) wants a mount. */
+static int mount_root(int dir, bool shared, struct error *err)
+{
+	auto_close int tree = -1;
+	int r;
+
+	tree = mountfd_clone(dir, "", true, err);
+	if (tree < 0)
+		return tree;
+	/* Mounts below it that came along must not carry the container's mounts out; itself is on its own. */
+	r = shared ? mountfd_propagation(tree, true, MS_SLAVE, "the root", err) : 0;
+	if (r == 0)
+		r = mountfd_propagation(tree, false, MS_PRIVATE, "the root", err);
+	if (r == 0 && shared)
+		r = unshare_parent(dir, err);
+	if (r == 0)
+		r = mountfd_attach(tree, dir, "the root", err);
+	return r < 0 ? r : take_fd(&tree);
+}
+
+int rootfs_prepare(struct init_ctx *ctx, struct error *err)
+{
+	const char *propagation = ctx->spec->linux_.rootfs_propagation;
+	auto_close int dir = -1;
+	int r;
+
+	r = rootfs_own_namespace(ctx) ? isolate_tree(propagation, err) : 0;
+	if (r < 0)
+		return r;
+	dir = open_root(ctx, err);
+	if (dir < 0)
+		return dir;
+	if (!rootfs_own_namespace(ctx) || rootfs_is_host(ctx->spec)) {
+		ctx->root_fd = take_fd(&dir);
+		return 0;
+	}
+	r = mount_root(dir, shares(propagation), err);
+	if (r < 0)
+		return error_wrap(err, "cannot make a mount of the root file system %s", ctx->spec->root->path);
+	ctx->root_fd = r;
+	return 0;
+}
+
+/* --- enter -------------------------------------------------------------------------------------------------- */
+
+static int enter_by_chroot(int root, struct error *err)
+{
+	if (fchdir(root) < 0 || chroot(".") < 0)
+		return error_sys(err, "cannot change the root directory");
+	return 0;
+}
+
+/* Old and new root on one directory: the old one lies on top of the new and "." is it (pivot_root(2), NOTES). */
+static int enter_by_pivot(const struct init_ctx *ctx, struct error *err)
+{
+	if (fchdir(ctx->root_fd) < 0)
+		return error_sys(err, "cannot enter the root file system");
+	if (syscall(SYS_pivot_root, ".", ".") < 0) {
+		if (errno == EINVAL)
+			return error_set(err, EINVAL, "cannot pivot into the root file system: the host's root is one that "
+					 "cannot be left (initramfs); try --no-pivot");
+		return error_sys(err, "cannot pivot into the root file system");
+	}
+	/* Detaching shared mounts would detach the host's. */
+	if (shares(ctx->spec->linux_.rootfs_propagation) && mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+		return error_sys(err, "cannot take the old root out of the host's propagation");
+	if (umount2(".", MNT_DETACH) < 0)
+		return error_sys(err, "cannot detach the old root");
+	return chdir("/") < 0 ? error_sys(err, "cannot enter the new root") : 0;
+}
+
+/* The next field of a line of mountinfo. */
+static char *next_field(char **line)
+{
+	return strsep(line, " ");
+}
+
+/* mountinfo writes space, tab, newline and backslash as "\040". */
+static void unescape(char *s)
+{
+	char *out = s;
+
+	for (; *s; s++) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
+			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+			s += 3;
+		} else {
+			*out++ = *s;
+		}
+	}
+	*out = '\0';
+}
+
+/* A process with rights in the mount namespace can get out of a chroot. It must not find a whole procfs or sysfs there,
+ * which would entitle it to mount more of them. */
+static int hide_virtual(const char *where, struct error *err)
+{
+	if (mount(NULL, where, NULL, MS_SLAVE | MS_REC, NULL) == 0 && umount2(where, MNT_DETACH) == 0)
+		return 0;
+	if ((errno == EINVAL || errno == EPERM) && mount("tmpfs", where, "tmpfs", 0, NULL) == 0)
+		return 0;
+	/* Gone with a mount above it. */
+	return errno == ENOENT ? 0 : error_sys(err, "cannot hide %s below the old root", where);
+}
+
+static int hide_virtual_mounts(int root, struct error *err)
+{
+	auto_free char *text = NULL;
+	char proc[FS_PROC_FD_SIZE], self[PATH_MAX], *lines, *line;
+	ssize_t n = readlink(fs_proc_fd(root, proc), self, sizeof(self) - 1);
+	int r = n < 0 ? error_sys(err, "cannot tell where the root file system lies") : 0;
+
+	if (r == 0)
+		r = fs_read_at(AT_FDCWD, "/proc/self/mountinfo", 16 << 20, &text, NULL, err);
+	if (r < 0)
+		return r;
+	self[n] = '\0';
+	lines = text;
+	while (r == 0 && (line = strsep(&lines, "\n"))) {
+		char *fields = line, *where = NULL, *type = strstr(line, " - ");
+
+		for (int i = 0; i < 5; i++)
+			where = next_field(&fields);
+		if (!type || !where || (!str_starts(type, " - proc ") && !str_starts(type, " - sysfs ")))
+			continue;
+		unescape(where);
+		if (!str_starts(where, self) || (where[n] && where[n] != '/'))
+			r = hide_virtual(where, err);
+	}
+	return r;
+}
+
+/* --no-pivot, for hosts whose root is an initramfs. */
+static int enter_by_move(const struct init_ctx *ctx, struct error *err)
+{
+	int r = hide_virtual_mounts(ctx->root_fd, err);
+
+	if (r < 0)
+		return r;
+	if (fchdir(ctx->root_fd) < 0)
+		return error_sys(err, "cannot enter the root file system");
+	if (move_mount(ctx->root_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return error_sys(err, "cannot move the root file system onto /");
+	return enter_by_chroot(ctx->root_fd, err);
+}
+
+int rootfs_enter(struct init_ctx *ctx, struct error *err)
+{
+	int r = 0;
+
+	if (rootfs_is_host(ctx->spec))
+		r = 0;
+	else if (!rootfs_own_namespace(ctx))
+		r = enter_by_chroot(ctx->root_fd, err);
+	else if (ctx->options && ctx->options->no_pivot)
+		r = enter_by_move(ctx, err);
+	else
+		r = enter_by_pivot(ctx, err);
+	if (r == 0)
+		ctx->pivoted = true;
+	return r;
+}
+
+/* --- a procfs nobody else has ------------------------------------------------------------------------------- */
+
+/* The host of a nested container may have covered parts of /proc, and then no new procfs is allowed: the old one,
+ * without what covers it. */
+static int clone_proc(struct error *err)
+{
+	return mountfd_clone(AT_FDCWD, "/proc", false, err);
+}
+
+static int new_proc(bool whole, struct error *err)
+{
+	auto_close int fs = fsopen("proc", FSOPEN_CLOEXEC);
+	int fd;
+
+	if (fs < 0)
+		return error_sys(err, "cannot open a procfs");
+	/* Both need Linux 5.8; without them the mount is merely less narrow. */
+	if (!whole) {
+		fsconfig(fs, FSCONFIG_SET_STRING, "hidepid", "ptraceable", 0);
+		fsconfig(fs, FSCONFIG_SET_STRING, "subset", "pid", 0);
+	}
+	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return error_sys(err, "cannot make a procfs");
+	fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	return fd < 0 ? error_sys(err, "cannot mount a procfs") : fd;
+}
+
+int rootfs_private_proc(bool whole, struct error *err)
+{
+	auto_close int fd = new_proc(whole, err);
+	struct statfs fs;
+	struct stat st;
+
+	if (fd == -EPERM)
+		fd = clone_proc(err);
+	if (fd < 0)
+		return fd;
+	if (fstatfs(fd, &fs) < 0 || fstat(fd, &st) < 0)
+		return error_sys(err, "cannot look at the private procfs");
+	if (fs.f_type != PROC_SUPER_MAGIC || st.st_ino != PROC_ROOT_INO)
+		return error_set(err, EXDEV, "/proc is no procfs: somebody has mounted over it");
+	return take_fd(&fd);
+}

@@ -1,0 +1,117 @@
+/* What bind mounts show. Sources are named by the configuration and lie on the host, so they are trusted and looked up
+ * as anyone would. Without a user namespace init copies them in its own mount namespace. With one, init may neither be
+ * allowed to reach a source nor to map its ids: then the parent copies all of them beforehand. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+
+#include "cleanup.h"
+#include "error.h"
+#include "idmap.h"
+#include "init.h"
+#include "mount_opts.h"
+#include "mountfd.h"
+#include "rootfs.h"
+#include "rootfs_parts.h"
+#include "str.h"
+
+static int id_map(const struct init_ctx *ctx, const struct spec_mount *m, bool recursive, int tree, struct error *err)
+{
+	const struct spec_linux *l = &ctx->spec->linux_;
+	bool own = m->n_uid_mappings || m->n_gid_mappings;
+	auto_close int userns = -1;
+
+	if (own)
+		userns = idmap_userns(m->uid_mappings, m->n_uid_mappings, m->gid_mappings, m->n_gid_mappings, err);
+	else if (ctx->plan->join[NS_USER] >= 0)
+		userns = fcntl(ctx->plan->join[NS_USER], F_DUPFD_CLOEXEC, 0);
+	else
+		userns = idmap_userns(l->uid_mappings, l->n_uid_mappings, l->gid_mappings, l->n_gid_mappings, err);
+	if (userns < 0)
+		return userns == -1 ? error_sys(err, "cannot duplicate a descriptor") : userns;
+	return mountfd_idmap(tree, recursive, userns, m->source, err);
+}
+
+int rootfs_clone_source(const struct init_ctx *ctx, const struct spec_mount *m, const struct mount_opts *o,
+			struct error *err)
+{
+	auto_free char *path = NULL;
+	auto_close int tree = -1;
+	int r;
+
+	if (str_empty(m->source))
+		return error_set(err, EINVAL, "a bind mount needs a source");
+	path = rootfs_host_path(ctx, m->source);
+	if (!path)
+		return error_oom(err);
+	tree = mountfd_clone(AT_FDCWD, path, o->recursive, err);
+	if (tree < 0)
+		return tree;
+	if (o->idmap) {
+		r = id_map(ctx, m, o->idmap == MOUNT_IDMAP_RECURSIVE, tree, err);
+		if (r < 0)
+			return r;
+	}
+	return take_fd(&tree);
+}
+
+static int open_source(const struct init_ctx *ctx, const struct spec_mount *m, struct error *err)
+{
+	auto_mount_opts struct mount_opts o = {0};
+	auto_close int tree = -1;
+	int r;
+
+	r = mount_opts_parse(m, &o, err);
+	if (r < 0)
+		return r;
+	if (!o.bind || o.remount)
+		return -1;
+	tree = rootfs_clone_source(ctx, m, &o, err);
+	if (tree < 0)
+		return tree;
+	/* The copy was made in the host's mount namespace: as a peer of the host's mounts, it would carry the
+	 * container's mounts out. Init's own copies inherit the propagation of its tree instead. */
+	if (!str_eq(ctx->spec->linux_.rootfs_propagation, "shared") &&
+	    !str_eq(ctx->spec->linux_.rootfs_propagation, "rshared")) {
+		r = mountfd_propagation(tree, true, MS_SLAVE, m->source, err);
+		if (r < 0)
+			return r;
+	}
+	return take_fd(&tree);
+}
+
+int rootfs_open_sources(struct init_ctx *ctx, struct error *err)
+{
+	const struct spec *s = ctx->spec;
+	bool user = ctx->plan->new_user || ctx->plan->join[NS_USER] >= 0;
+
+	if (!user || !s->n_mounts || !rootfs_own_namespace(ctx))
+		return 0;
+	ctx->mount_fds = malloc(s->n_mounts * sizeof(*ctx->mount_fds));
+	if (!ctx->mount_fds)
+		return error_oom(err);
+	for (size_t i = 0; i < s->n_mounts; i++)
+		ctx->mount_fds[i] = -1;
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		struct error e = {0};
+		int fd = open_source(ctx, &s->mounts[i], &e);
+
+		if (fd < 0 && e.code) {
+			if (err)
+				*err = e;
+			rootfs_close_sources(ctx);
+			return error_wrap(err, "mounts[%zu] on %s", i, s->mounts[i].destination);
+		}
+		ctx->mount_fds[i] = fd;
+	}
+	return 0;
+}
+
+void rootfs_close_sources(struct init_ctx *ctx)
+{
+	for (size_t i = 0; ctx->mount_fds && i < ctx->spec->n_mounts; i++)
+		cleanup_close(&ctx->mount_fds[i]);
+	cleanup_free(&ctx->mount_fds);
+}

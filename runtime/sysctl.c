@@ -1,0 +1,73 @@
+/* Kernel parameters. Written to a procfs of our own, so that nothing the container or its image mounts can redirect
+ * them (CVE-2025-52881); spec_check.c has refused those that no namespace of the container's holds. What /proc/sys
+ * shows of network, ipc and uts is that of the process that looks, so init writes, once it is in its namespaces, with
+ * all rights it will ever have. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "cleanup.h"
+#include "error.h"
+#include "fs.h"
+#include "init.h"
+#include "log.h"
+#include "rootfs.h"
+#include "str.h"
+
+enum { SYSCTL_NAME_MAX = 256 };
+
+/* As sysctl(8): '.' separates and '/' stands for a '.' within a name ("net.ipv4.conf.eth0/100.forwarding"), unless the
+ * first separator is a '/': then it is the other way round. */
+static int sysctl_path(const char *name, char out[SYSCTL_NAME_MAX], struct error *err)
+{
+	const char *first = strpbrk(name, "./");
+	bool dots = !first || *first == '.';
+	int n = snprintf(out, SYSCTL_NAME_MAX, "sys/%s", name);
+
+	if (n < 0 || n >= SYSCTL_NAME_MAX)
+		return error_set(err, ENAMETOOLONG, "the name of the kernel parameter %s is too long", name);
+	for (char *p = out + strlen("sys/"); dots && *p; p++)
+		*p = *p == '.' ? '/' : *p == '/' ? '.' : *p;
+	return 0;
+}
+
+static int sysctl_write(int proc, const char *name, const char *value, struct error *err)
+{
+	struct open_how how = {
+		.flags = O_WRONLY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS,
+	};
+	char path[SYSCTL_NAME_MAX];
+	auto_close int fd = -1;
+	int r = sysctl_path(name, path, err);
+
+	if (r < 0)
+		return r;
+	fd = (int)syscall(SYS_openat2, proc, path, &how, sizeof(how));
+	if (fd < 0 && errno == ENOENT)
+		return error_set(err, ENOENT, "cannot set the kernel parameter %s: there is none of that name in the container's "
+				 "namespaces", name);
+	if (fd < 0)
+		return error_sys(err, "cannot set the kernel parameter %s", name);
+	r = fs_write_all(fd, value, strlen(value));
+	return r < 0 ? error_set(err, -r, "cannot set the kernel parameter %s to \"%s\": %s", name, value, strerror(-r)) : 0;
+}
+
+int rootfs_sysctl(struct init_ctx *ctx, struct error *err)
+{
+	const struct json_map *map = &ctx->spec->linux_.sysctl;
+	auto_close int proc = -1;
+	int r = 0;
+
+	if (!map->n)
+		return 0;
+	proc = rootfs_private_proc(true, err);
+	if (proc < 0)
+		return error_wrap(err, "cannot set kernel parameters");
+	for (size_t i = 0; r == 0 && i < map->n; i++)
+		r = sysctl_write(proc, map->pairs[i].key, map->pairs[i].value, err);
+	return r;
+}
