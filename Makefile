@@ -28,7 +28,7 @@ NETSETUP_SRC = $(wildcard netsetup/*.c)
 obj          = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
 NSRUN_STATIC   = $(if $(filter 1,$(STATIC)),-static,)
-NSRUN_LIBS     = -lseccomp -lcap -lyajl$(if $(filter 1,$(STATIC)),_s,)
+NSRUN_LIBS     = -lseccomp -lcap -lyajl$(if $(filter 1,$(STATIC)),_s,) -lm
 NETSETUP_LIBS  = -Wl,-Bstatic -lnftnl -lyajl_s -Wl,-Bdynamic -lmnl
 
 Q = $(if $(V),,@)
@@ -65,7 +65,7 @@ SUITES  ?= $(UNIT) $(FUZZ) $(BATS)
 first_line = $(shell sed -n '1s/.*\(unit\|fuzz\): *\(.*[^ ]\) *\*\/.*/\2/p' $(1))
 area       = $(or $(filter runtime netsetup,$(call first_line,$(1))),lib)
 area_src   = $(LIB_SRC) $(filter-out %/main.c,$(if $(filter runtime,$(1)),$(RUNTIME_SRC)) $(if $(filter netsetup,$(1)),$(NETSETUP_SRC)))
-area_libs  = $(if $(filter netsetup,$(1)),$(NETSETUP_LIBS),-lseccomp -lcap -lyajl)
+area_libs  = $(if $(filter netsetup,$(1)),$(NETSETUP_LIBS),-lseccomp -lcap -lyajl -lm)
 
 define test_rule # program source area more-sources
 $(BUILD)/$(1): $(2) $(4) $(call obj,$(call area_src,$(3)))
