@@ -98,7 +98,7 @@ check-plain: all units ## run the tests of this build only, without installing a
 fuzz: deps-build deps-fuzz ## build the fuzz targets for libFuzzer into build/fuzz/
 	@mkdir -p $(BUILD)/fuzz
 	@$(foreach t,$(FUZZ_SRC),echo "  CLANG   $(t)"; clang -std=gnu11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined -w \
-		-Ilib -Iruntime -Inetsetup -o $(BUILD)/fuzz/$(notdir $(t:.c=)) $(t) $(call area_src,$(call area,$(t))) \
+		-Ilib -iquote runtime -iquote netsetup -o $(BUILD)/fuzz/$(notdir $(t:.c=)) $(t) $(call area_src,$(call area,$(t))) \
 		$(if $(filter netsetup,$(call area,$(t))),-lnftnl -lyajl -lmnl,-lseccomp -lcap -lyajl) &&) true
 
 bench: deps-build deps-run deps-bench ## compare with crun, runc, the reference CNI plugins and a bare floor program

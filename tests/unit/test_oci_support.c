@@ -1,5 +1,5 @@
-/* unit: runtime
- * specs/oci-support.md is printed from the field tables: `test_oci_support --print >specs/oci-support.md`. Without
+/* unit: runtime */
+/* specs/oci-support.md is printed from the field tables: `test_oci_support --print >specs/oci-support.md`. Without
  * arguments this is the test that the page is current. */
 #include <fcntl.h>
 

@@ -1,5 +1,5 @@
-/* unit: runtime
- * Configuration: decoding into the structs, capabilities' and namespaces' tables, seccomp programs run by a small BPF
+/* unit: runtime */
+/* Configuration: decoding into the structs, capabilities' and namespaces' tables, seccomp programs run by a small BPF
  * interpreter, attachments. What is refused with which words is tests/config.bats. */
 #include "spec.h"
 
