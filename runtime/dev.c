@@ -193,7 +193,7 @@ static int check_host_nodes(const struct init_ctx *ctx, struct error *err)
 	return 0;
 }
 
-/* --- links and files ---------------------------------------------------------------------------------------- */
+/* --- links -------------------------------------------------------------------------------------------------- */
 
 static int make_link(int dev, const char *name, const char *target, struct error *err)
 {
@@ -230,31 +230,19 @@ static int make_links(int dev, struct error *err)
 	return r < 0 ? r : make_ptmx(dev, err);
 }
 
-/* Where rootfs_terminal() mounts the pty, when /dev may be read-only already. */
-static int make_console(int dev, struct error *err)
-{
-	if (mknodat(dev, "console", S_IFREG | 0620, 0) == 0 || errno == EEXIST)
-		return 0;
-	return error_sys(err, "cannot make the file /dev/console");
-}
-
 static int make_all(const struct init_ctx *ctx, struct error *err)
 {
-	const struct spec_process *p = ctx->spec->process;
 	auto_close int dev = open_dev(ctx, err);
-	int r;
+	int r = 0;
 
 	if (dev < 0)
 		return dev;
 	/* Listed ones first: they may be default ones with another mode or owner. */
-	r = 0;
 	for (size_t i = 0; r == 0 && i < ctx->spec->linux_.n_devices; i++)
 		r = make_listed_node(ctx, &ctx->spec->linux_.devices[i], err);
 	if (r == 0)
 		r = make_default_nodes(dev, err);
-	if (r == 0)
-		r = make_links(dev, err);
-	return r == 0 && p && p->terminal ? make_console(dev, err) : r;
+	return r < 0 ? r : make_links(dev, err);
 }
 
 int rootfs_devices(struct init_ctx *ctx, struct error *err)

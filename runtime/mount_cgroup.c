@@ -17,7 +17,6 @@
 
 #include "cgroup.h"
 #include "cleanup.h"
-#include "container.h"
 #include "error.h"
 #include "fs.h"
 #include "init.h"
@@ -114,8 +113,7 @@ static int add_links(int tmpfs, const struct hierarchy *h, struct error *err)
 	return 0;
 }
 
-static int add_hierarchy(const struct init_ctx *ctx, const struct hierarchy *h, const struct cgroup *c, uint64_t attrs,
-			 int tmpfs, struct error *err)
+static int add_hierarchy(const struct init_ctx *ctx, const struct hierarchy *h, uint64_t attrs, int tmpfs, struct error *err)
 {
 	bool cut = ns_is_private(ctx->plan, NS_CGROUP);
 	auto_close int mount = cut ? new_cgroup(h, err) : clone_cgroup(h, err), dir = -1;
@@ -123,7 +121,7 @@ static int add_hierarchy(const struct init_ctx *ctx, const struct hierarchy *h, 
 
 	if (mount < 0)
 		return mount == -ENOENT ? 0 : mount;
-	if (!is_own(c, h))
+	if (!is_own(ctx->cgroup, h))
 		attrs |= MOUNT_ATTR_RDONLY;
 	r = mountfd_attr(mount, false, attrs, 0, h->name, err);
 	if (r < 0)
@@ -139,7 +137,7 @@ static int add_hierarchy(const struct init_ctx *ctx, const struct hierarchy *h, 
 
 /* --- all of them -------------------------------------------------------------------------------------------- */
 
-static int add_hierarchies(const struct init_ctx *ctx, const struct cgroup *c, uint64_t attrs, int tmpfs, struct error *err)
+static int add_hierarchies(const struct init_ctx *ctx, uint64_t attrs, int tmpfs, struct error *err)
 {
 	auto_free char *text = NULL;
 	char *next, *line;
@@ -150,7 +148,7 @@ static int add_hierarchies(const struct init_ctx *ctx, const struct cgroup *c, u
 		struct hierarchy h;
 
 		if (parse_line(line, &h))
-			r = add_hierarchy(ctx, &h, c, attrs, tmpfs, err);
+			r = add_hierarchy(ctx, &h, attrs, tmpfs, err);
 	}
 	return r;
 }
@@ -160,7 +158,6 @@ static int mount_v1(const struct init_ctx *ctx, const struct mount_opts *o, int 
 	const char *data[] = {"mode=755"};
 	const struct mount_opts mode = {.data = data, .n_data = 1};
 	uint64_t attrs = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-	struct cgroup c = {.dir_fd = -1};
 	auto_close int tmpfs = mountfd_new("tmpfs", "tmpfs", &mode, attrs, err);
 	int r;
 
@@ -169,11 +166,7 @@ static int mount_v1(const struct init_ctx *ctx, const struct mount_opts *o, int 
 	/* Attached first: before Linux 6.15 nothing can be mounted in a detached mount. */
 	r = mountfd_attach(tmpfs, target, CGROUP_DIR, err);
 	if (r == 0)
-		r = cgroup_plan(ctx->spec, ctx->container->id, globals.cgroup_manager, &c, err);
-	if (r < 0)
-		return r;
-	r = add_hierarchies(ctx, &c, attrs | o->set, tmpfs, err);
-	cgroup_close(&c);
+		r = add_hierarchies(ctx, attrs | o->set, tmpfs, err);
 	if (r == 0)
 		r = mountfd_attr(tmpfs, false, o->set, 0, CGROUP_DIR, err);
 	return r < 0 ? r : take_fd(&tmpfs);
