@@ -15,4 +15,7 @@ int net_detach(const struct container *c, struct error *err);
 /* Moves linux.netDevices in: `netsetup move --netns PATH HOST=NAME ...`. */
 int net_move_devices(const struct spec *s, pid_t pid, struct error *err);
 
+/* The program netsetup itself, for other questions to it: its path, which the caller owns, or NULL with err set. */
+char *net_helper(struct error *err);
+
 #endif
