@@ -11,18 +11,18 @@
 struct error;
 
 struct cgroup_dir {
-	char *path;	   /* absolute: /sys/fs/cgroup/pids/ID */
+	char *path;	   /* absolute: /sys/fs/cgroup/pids/ID. With a '/' at its end: see `parent` */
 	unsigned controllers; /* bits of the table in cgroup.c */
+	bool parent; /* a directory above, which is not there yet: goes with the container if it is empty then */
 	int join_fd; /* v1, after cgroup_make() or cgroup_open(): its "tasks", for cgroup_enter(); -1 otherwise */
 };
 
 struct cgroup {
 	bool v2;	 /* dirs[0] is in the unified hierarchy and there is no other */
 	bool devices;	 /* device rules belong to what is asked for */
-	size_t n;
-	struct cgroup_dir dirs[16];
+	size_t n;	 /* the container's own come first, parents after them, in the order of removal */
+	struct cgroup_dir dirs[64];
 	int dir_fd;	 /* v2: for CLONE_INTO_CGROUP; -1 otherwise */
-	int limits_shown; /* reserved for the limits table */
 };
 
 /* Decides on the directories (nothing is made). n is 0 when no cgroup work is asked for. id names the default path.

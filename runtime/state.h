@@ -35,7 +35,7 @@ struct state {
 	uint64_t start_time; /* field 22 of /proc/PID/stat: tells the process from a later one of that pid */
 	struct json_map annotations;
 	/* Made on the host. */
-	char **cgroups;	     /* absolute paths of directories, outermost first to be removed last */
+	char **cgroups;	     /* cgroup_from_paths() understands them (cgroup.h) */
 	const char *netns_name; /* pinned in /run/netns */
 	uint64_t netns_inode;	/* the namespace's own, saved before it is pinned: what has another is somebody else's */
 	char **attachments;  /* interface names, in the order made */

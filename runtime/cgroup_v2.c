@@ -1,0 +1,78 @@
+/* The directory in the unified hierarchy: controllers have to be enabled in every directory above it. */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cgroup_impl.h"
+#include "cleanup.h"
+#include "error.h"
+#include "str.h"
+
+static bool has_word(const char *list, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *p = list; *p; p += strcspn(p, " "), p += strspn(p, " "))
+		if (strcspn(p, " ") == len && strncmp(p, word, len) == 0)
+			return true;
+	return false;
+}
+
+static int enable_failed(const char *dir, const char *name, int code, struct error *err)
+{
+	if (code == EBUSY)
+		return error_set(err, EBUSY, "cannot enable the %s controller in %s: it has processes of its own, and cgroup v2 "
+				 "allows them only at the leaves; move them to a sub-cgroup, or choose another "
+				 "linux.cgroupsPath", name, dir);
+	return error_set(err, code, "cannot enable the %s controller in %s/cgroup.subtree_control: %s", name, dir,
+			 strerror(code));
+}
+
+/* Makes dir's children have the controllers: those that are needed must be there, others are taken if they can be. */
+static int enable(const char *dir, unsigned needed, unsigned wanted, struct error *err)
+{
+	char available[256], enabled[256], word[24];
+	int r = cgroup_read(dir, "cgroup.controllers", available, sizeof(available), err);
+
+	if (r == 0)
+		r = cgroup_read(dir, "cgroup.subtree_control", enabled, sizeof(enabled), err);
+	for (size_t i = 0; r == 0 && i < CGROUP_CONTROLLERS; i++) {
+		const struct cgroup_controller_info *info = &cgroup_controllers[i];
+
+		if (!info->v2 || !((needed | wanted) & info->bit) || has_word(enabled, info->v2))
+			continue;
+		if (!has_word(available, info->v2) && !(needed & info->bit))
+			continue;
+		if (!has_word(available, info->v2))
+			return error_set(err, ENOENT, "linux.resources: the cgroup controller %s is not available in %s "
+					 "(see its cgroup.controllers)", info->v2, dir);
+		stpcpy(stpcpy(word, "+"), info->v2);
+		r = cgroup_write(dir, "cgroup.subtree_control", word, NULL);
+		if (r < 0 && (needed & info->bit))
+			return enable_failed(dir, info->v2, -r, err);
+		r = 0;
+	}
+	return r;
+}
+
+int cgroup_v2_make(const struct cgroup_dir *d, unsigned needed, unsigned wanted, bool *ret_made, struct error *err)
+{
+	auto_free char *path = strdup(d->path);
+	char *p;
+	int r;
+
+	if (!path)
+		return error_oom(err);
+	for (p = path + strlen(CGROUP_ROOT); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		if (p != path + strlen(CGROUP_ROOT) && mkdir(path, 0755) < 0 && errno != EEXIST)
+			return error_sys(err, "cannot make cgroup %s", path);
+		r = needed | wanted ? enable(path, needed, wanted, err) : 0;
+		*p = '/';
+		if (r < 0)
+			return r;
+	}
+	*ret_made = mkdir(path, 0755) == 0;
+	if (!*ret_made && errno != EEXIST)
+		return error_sys(err, "cannot make cgroup %s", path);
+	return 0;
+}
