@@ -25,7 +25,7 @@ ALL_LDFLAGS = -Wl,--gc-sections -Wl,-z,relro,-z,now $(LDFLAGS)
 LIB_SRC      = $(wildcard lib/*.c)
 RUNTIME_SRC  = $(wildcard runtime/*.c)
 NETSETUP_SRC = $(wildcard netsetup/*.c)
-obj          = $(patsubst %.c,$(BUILD)/%.o,$(1))
+obj          = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 NSRUN_STATIC   = $(if $(filter 1,$(STATIC)),-static,)
 NSRUN_LIBS     = -lseccomp -lcap -lyajl$(if $(filter 1,$(STATIC)),_s,) -lm
@@ -43,9 +43,9 @@ $(BUILD)/netsetup: $(call obj,$(LIB_SRC) $(NETSETUP_SRC))
 	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) -o $@ $^ $(ALL_LDFLAGS) $(NETSETUP_LIBS)
 
 # The commit stands in one object only, so that a new commit does not build everything again.
-$(BUILD)/runtime/cmd_version.o $(BUILD)/netsetup/main.o: ALL_CFLAGS += -DGIT_COMMIT='"$(COMMIT)"'
+$(BUILD)/obj/runtime/cmd_version.o $(BUILD)/obj/netsetup/main.o: ALL_CFLAGS += -DGIT_COMMIT='"$(COMMIT)"'
 
-$(BUILD)/%.o: %.c
+$(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
