@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 #include "cleanup.h"
 #include "error.h"
@@ -208,11 +209,22 @@ int mountfd_idmap(int mount, bool recursive, int userns, const char *what, struc
 	return r;
 }
 
+static bool is_directory(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 int mountfd_attach(int mount, int target, const char *where, struct error *err)
 {
+	int saved;
+
 	if (move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0)
 		return 0;
-	if (errno == ENOTDIR)
-		return error_set(err, ENOTDIR, "cannot mount on %s: a directory and a file cannot be mounted over each other", where);
-	return error_sys(err, "cannot mount on %s", where);
+	saved = errno;
+	if (is_directory(mount) != is_directory(target))
+		return error_set(err, ENOTDIR, "cannot mount a %s on %s, which is a %s", is_directory(mount) ? "directory" : "file",
+				 where, is_directory(target) ? "directory" : "file");
+	return error_set(err, saved, "cannot mount on %s: %s", where, strerror(saved));
 }
