@@ -124,15 +124,38 @@ int call_open(struct cni_call *c, const struct cni_conf *conf, struct error *err
 int call_host(struct cni_call *c, struct rtnl **ret, struct error *err);
 int call_container(struct cni_call *c, struct rtnl **ret, struct error *err);
 void call_close(struct cni_call *c);
+/* Fills the call from CNI_* in the environment; strings are borrowed from there. CNI code 4 for what is wrong. */
+int call_from_env(struct json_doc *doc, struct cni_call *c, struct error *err);
+/* CNI_ARGS; unknown keys are an error unless IgnoreUnknown. */
+int call_parse_args(struct json_doc *doc, struct cni_call *c, const char *text, struct error *err);
+/* Where state lives: $NETSETUP_ROOT, or /run/netsetup. */
+const char *call_root(void);
+/* The value of a key of CNI_ARGS, or NULL. */
+const char *call_arg(const struct cni_call *c, const char *key);
+const char *call_command_name(enum cni_command command);
+/* Container ids and network names; interface names. */
+bool call_id_valid(const char *s);
+bool call_ifname_valid(const char *s);
 /* The owner mark of one attachment ("nsrun:<netname>/<containerID>/<ifname>"), for link aliases and nft elements. */
 enum { CALL_OWNER_SIZE = 256 };
 const char *call_owner(const struct cni_call *c, const struct cni_conf *conf, char out[CALL_OWNER_SIZE]);
+/* The parts of an owner's mark; false when it is none. Borrows nothing. */
+struct owner {
+	char network[CALL_OWNER_SIZE], container_id[CALL_OWNER_SIZE], ifname[IFNAMSIZ];
+};
+bool call_owner_split(const char *mark, struct owner *ret);
 /* A name of 15 characters at most that follows from prefix, network, id and ifname (hash): the host's end of a veth. */
 void call_link_name(const struct cni_call *c, const struct cni_conf *conf, const char *prefix, char out[IFNAMSIZ]);
 
 /* conf.c */
 int conf_load(struct json_doc *doc, struct json_value *raw, struct cni_conf *ret, struct error *err);
 bool conf_version_supported(const char *v);
+int conf_version_rank(const char *v); /* its place among the supported ones, oldest 0; -1: not supported */
+bool conf_version_before(const struct cni_conf *conf, const char *v);
+const char *const *conf_versions(size_t *ret_n); /* oldest first */
+/* Makes json_decode()'s -EINVAL CNI's code 6; returns the negative code. */
+int conf_decode_error(int code, struct error *err);
+extern const struct json_type conf_dns_type;
 
 /* The attachment (container ID, interface name) is in conf's valid list (GC). */
 bool conf_attachment_valid(const struct cni_conf *conf, const char *container_id, const char *ifname);

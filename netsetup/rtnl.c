@@ -31,6 +31,8 @@ enum {
 struct request {
 	uint32_t seq;
 	int tolerated;
+	rtnl_reply *reply; /* NULL: only the ACK is of interest */
+	void *arg;
 	char what[128]; /* "cannot add address 10.0.0.2/24 to link 2" */
 };
 
@@ -254,7 +256,7 @@ static const struct request *request_of(const struct request *q, unsigned n, uin
 
 /* Reads until each of the n requests has its ACK. The first error is kept, but the rest is read all the same: what stays in
  * the queue would be taken for the answer to the next request. */
-static int read_acks(struct rtnl *r, const struct request *q, unsigned n, rtnl_reply *reply, void *arg, struct error *err)
+static int read_acks(struct rtnl *r, const struct request *q, unsigned n, struct error *err)
 {
 	char buf[8192] __attribute__((aligned(8)));
 	unsigned left = n;
@@ -275,8 +277,8 @@ static int read_acks(struct rtnl *r, const struct request *q, unsigned n, rtnl_r
 			if (m->nlmsg_type == NLMSG_ERROR) {
 				left--;
 				code = kernel_error(m, of, result ? NULL : err);
-			} else if (reply && m->nlmsg_type >= NLMSG_MIN_TYPE) {
-				code = reply(m, arg);
+			} else if (of->reply && m->nlmsg_type >= NLMSG_MIN_TYPE) {
+				code = of->reply(m, of->arg);
 			}
 			if (code < 0 && result == 0)
 				result = code;
@@ -292,7 +294,7 @@ static int flush(struct rtnl *r, struct error *err)
 	if (r->n > 0)
 		code = send_bytes(r, r->buf, r->used, err);
 	if (code == 0 && r->n > 0)
-		code = read_acks(r, r->requests, r->n, NULL, NULL, err);
+		code = read_acks(r, r->requests, r->n, err);
 	r->used = 0;
 	r->n = 0;
 	return code;
@@ -318,7 +320,7 @@ static int queue(struct rtnl *r, struct nlmsghdr *m, const struct request *q)
 int rtnl_talk(struct rtnl *r, struct nlmsghdr *m, rtnl_reply *reply, void *arg, int tolerated, struct error *err,
 	      const char *fmt, ...)
 {
-	struct request q = {.seq = m->nlmsg_seq, .tolerated = tolerated};
+	struct request q = {.seq = m->nlmsg_seq, .tolerated = tolerated, .reply = reply, .arg = arg};
 	va_list ap;
 	int code;
 
@@ -327,11 +329,10 @@ int rtnl_talk(struct rtnl *r, struct nlmsghdr *m, rtnl_reply *reply, void *arg, 
 	va_end(ap);
 	if (r->too_long)
 		return error_set(err, EMSGSIZE, "%s: the request is longer than %d bytes", q.what, MESSAGE_MAX);
-	if (r->batching && !reply)
+	if (r->batching)
 		return queue(r, m, &q);
-	/* While batching, m stands behind what is queued, and goes alone. */
 	code = send_bytes(r, m, m->nlmsg_len, err);
-	return code < 0 ? code : read_acks(r, &q, 1, reply, arg, err);
+	return code < 0 ? code : read_acks(r, &q, 1, err);
 }
 
 void rtnl_batch(struct rtnl *r)

@@ -79,7 +79,8 @@ struct link_info {
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets, rx_dropped, tx_dropped, rx_errors, tx_errors;
 };
 
-/* Creates; *ret (may be NULL) is what the kernel says it made (NLM_F_ECHO), so nothing need be asked for again. */
+/* Creates; *ret (may be NULL) is what the kernel says it made (NLM_F_ECHO), so nothing need be asked for again (zero
+ * for a device born in another namespace). Not within a batch of the caller's: it is one itself. */
 int rtnl_link_add(struct rtnl *r, const struct link_req *l, struct link_info *ret, struct error *err);
 int rtnl_link_set(struct rtnl *r, const struct link_req *l, struct error *err);
 /* -ENODEV when it is not there. */

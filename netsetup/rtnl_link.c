@@ -30,7 +30,7 @@ static int check_name(const char *name, struct error *err)
 	return 0;
 }
 
-/* Per-family settings. They reach a device that exists only: the kernel passes over them in creation. */
+/* Per-family settings. */
 static void put_family(struct rtnl *r, struct nlmsghdr *m, const struct link_req *l)
 {
 	struct nlattr *spec, *family, *conf;
@@ -66,8 +66,6 @@ static void put_link(struct rtnl *r, struct nlmsghdr *m, const struct link_req *
 		rtnl_put_u32(r, m, IFLA_MASTER, (uint32_t)l->master);
 	if (l->parent)
 		rtnl_put_u32(r, m, IFLA_LINK, (uint32_t)l->parent);
-	if (l->alias)
-		rtnl_put(r, m, IFLA_IFALIAS, l->alias, strlen(l->alias));
 	if (l->set_netns)
 		rtnl_put_u32(r, m, IFLA_NET_NS_FD, (uint32_t)l->netns_fd);
 }
@@ -87,19 +85,12 @@ static int take_link(const struct nlmsghdr *m, void *arg)
 	return m->nlmsg_type == RTM_NEWLINK ? rtnl_link_parse(m, arg) : 0;
 }
 
-int rtnl_link_add(struct rtnl *r, const struct link_req *l, struct link_info *ret, struct error *err)
+static void queue_creation(struct rtnl *r, const struct link_kind *kind, const struct link_req *l, struct link_info *made,
+			   struct error *err)
 {
-	const struct link_kind *kind = rtnl_kind_find(l->kind);
 	struct ifinfomsg header = link_header(l);
-	struct nlmsghdr *m;
-	struct link_info made = {0};
-	int code;
+	struct nlmsghdr *m = rtnl_begin(r, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO, &header, sizeof(header));
 
-	if (!kind)
-		return error_set(err, EINVAL, "cannot create %s: links of kind '%s' are not known", l->name, l->kind);
-	if (check_name(l->name, err) < 0 || (l->peer_name && check_name(l->peer_name, err) < 0))
-		return -EINVAL;
-	m = rtnl_begin(r, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO, &header, sizeof(header));
 	rtnl_put_text(r, m, IFLA_IFNAME, l->name);
 	if (l->one_queue) {
 		rtnl_put_u32(r, m, IFLA_NUM_TX_QUEUES, 1);
@@ -107,12 +98,49 @@ int rtnl_link_add(struct rtnl *r, const struct link_req *l, struct link_info *re
 	}
 	put_link(r, m, l);
 	rtnl_put_linkinfo(r, m, kind, l);
-	code = rtnl_talk(r, m, take_link, &made, 0, err, "cannot create %s %s", l->kind, l->name);
+	rtnl_talk(r, m, take_link, made, 0, err, "cannot create %s %s", l->kind, l->name);
+}
+
+/* The kernel takes these for a device that exists only, and passes over them without a word in a creation. They go along in
+ * the same write, so that no kill can come between the device and the mark of its owner. */
+static void queue_afterwards(struct rtnl *r, const struct link_req *l, struct error *err)
+{
+	struct link_req more = {
+		.name = l->name,
+		.alias = l->alias,
+		.no_addrgen = l->no_addrgen,
+		.arp_notify = l->arp_notify,
+		.hairpin = l->hairpin,
+		.set_hairpin = l->set_hairpin,
+		.isolated = l->isolated,
+		.set_isolated = l->set_isolated,
+	};
+
+	if (l->alias || l->no_addrgen || l->arp_notify || l->set_hairpin || l->set_isolated)
+		rtnl_link_set(r, &more, err);
+}
+
+int rtnl_link_add(struct rtnl *r, const struct link_req *l, struct link_info *ret, struct error *err)
+{
+	const struct link_kind *kind = rtnl_kind_find(l->kind);
+	struct link_info made = {0};
+	int code;
+
+	if (!kind)
+		return error_set(err, EINVAL, "cannot create %s: links of kind '%s' are not known", l->name, l->kind);
+	if (check_name(l->name, err) < 0 || (l->peer_name && check_name(l->peer_name, err) < 0))
+		return -EINVAL;
+	rtnl_batch(r);
+	queue_creation(r, kind, l, &made, err);
+	/* One born in another namespace is not to be seen from here at all. */
+	if (!l->set_netns)
+		queue_afterwards(r, l, err);
+	code = rtnl_commit(r, err);
 	if (code == -EOPNOTSUPP)
 		return error_wrap(err, "the kernel has no links of kind '%s' (is its module there?)", l->kind);
 	if (code < 0)
 		return code;
-	/* Kernels before 6.2 do not echo links. One born in another namespace is not to be seen from here at all. */
+	/* Kernels before 6.2 do not echo links. */
 	if (ret && made.index == 0 && !l->set_netns)
 		return rtnl_link_get(r, l->name, ret, err);
 	if (ret)
@@ -139,6 +167,8 @@ int rtnl_link_set(struct rtnl *r, const struct link_req *l, struct error *err)
 	else if (!l->index)
 		rtnl_put_text(r, m, IFLA_IFNAME, l->name);
 	put_link(r, m, l);
+	if (l->alias)
+		rtnl_put(r, m, IFLA_IFALIAS, l->alias, strlen(l->alias));
 	put_family(r, m, l);
 	if (port)
 		rtnl_put_slave(r, m, l);

@@ -26,8 +26,8 @@ void rtnl_nest_end(struct nlmsghdr *m, struct nlattr *nest);
 /* Called for each message of an answer; a negative code ends it. */
 typedef int rtnl_reply(const struct nlmsghdr *m, void *arg);
 
-/* Sends the message and reads the answer up to its ACK; while batching, and with no reply wanted, queues it. `tolerated` is
- * an errno that counts as success (0: none). The text, what could not be done, is completed by the kernel's reason. */
+/* Sends the message and reads the answer up to its ACK; while batching, queues it (the reply comes with rtnl_commit()).
+ * `tolerated` is an errno that counts as success (0: none). The text, what could not be done, is completed by the kernel's reason. */
 int rtnl_talk(struct rtnl *r, struct nlmsghdr *m, rtnl_reply *reply, void *arg, int tolerated, struct error *err,
 	      const char *fmt, ...) __attribute__((format(printf, 7, 8)));
 /* Sends a dump request; the replies are collected first, so that a dump that changed under the kernel's hands is
