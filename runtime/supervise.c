@@ -30,6 +30,7 @@
 #include "service_keeper.h"
 #include "services.h"
 #include "supervise.h"
+#include "sync.h"
 
 /* How long each stop may still take after the second, and after any further, request to stop. */
 enum { HURRY_MS = 1000, AT_ONCE_MS = 0 };
@@ -356,7 +357,9 @@ _Noreturn void supervise(struct services *conf, const struct init_ctx *ctx, void
 	sup->conf = conf;
 	sup->ctx = ctx;
 	if (open_all(sup, &err) < 0) {
-		log_error("cannot supervise services: %s", err.msg);
+		/* The end of the channel alone would mean that all is well. */
+		error_wrap(&err, "cannot supervise services");
+		(void)sync_send_error(ctx->sync, &err);
 		_exit(1);
 	}
 	if (foreground)
