@@ -117,19 +117,23 @@ static int move_in(struct cni_call *call, struct cni_conf *conf, const struct wg
 {
 	char mark[CALL_OWNER_SIZE];
 	/* The owner goes with the move: an add that is killed right after it must be found by its del. */
-	const struct link_req move = {.name = name,
-				      .netns_fd = call->netns_fd,
-				      .set_netns = !b->in_container,
-				      .new_name = call->ifname,
-				      .alias = call_owner(call, conf, mark)};
+	struct link_req move = {.netns_fd = call->netns_fd,
+				.set_netns = !b->in_container,
+				.new_name = call->ifname,
+				.alias = call_owner(call, conf, mark)};
 	/* babeld speaks multicast; a tun's random fe80 address would change with every restart. */
 	const struct link_req dress = {.name = call->ifname,
 				       .mtu = c->mtu,
 				       .no_addrgen = true,
 				       .flags_on = IFF_MULTICAST};
 	struct rtnl *container;
-	int r = rtnl_link_set(b->rtnl, &move, err);
+	struct link_info link;
+	int r = rtnl_link_get(b->rtnl, name, &link, err);
 
+	if (r < 0)
+		return r;
+	move.index = link.index;
+	r = rtnl_link_set(b->rtnl, &move, err);
 	if (r == -EEXIST)
 		return error_set(err, EEXIST, "the container has an interface %s already", call->ifname);
 	if (r == 0)
