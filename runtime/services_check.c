@@ -193,6 +193,9 @@ static int complete_control(const struct check *k)
 		return fail(k, "health", "a oneshot has no health");
 	if (!c->health.retries)
 		c->health.retries = 3;
+	for (char **dir = c->private_dirs; dir && *dir; dir++)
+		if (strspn(*dir, "/") == strlen(*dir))
+			return fail(k, "privateDirs", "\"%s\" itself cannot be private; name the directories below it", *dir);
 	if (c->netns && strcmp(c->netns, "host") != 0)
 		return fail(k, "netns", "\"%s\" is not supported; only \"host\" is", c->netns);
 	return 0;
