@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../runtime/cgroup_impl.h"
+#include "cgroup_impl.h"
 #include "cleanup.h"
 #include "error.h"
 #include "fs.h"
