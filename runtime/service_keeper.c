@@ -93,6 +93,7 @@ static _Noreturn void child_main(const struct keeper_job *job, int report)
 		.seccomp = job->seccomp,
 		.setgroups_denied = job->setgroups_denied,
 		.keep_fds = job->notify >= 0 ? job->notify_number - 2 : 0,
+		.extra_env = job->extra_env,
 	};
 	struct error err = {0};
 

@@ -35,6 +35,7 @@ struct keeper_job {
 	const struct spec_process *process;
 	const struct seccomp_program *seccomp;
 	bool setgroups_denied;
+	char **extra_env;
 	char *const *private_dirs; /* to be mounted over; NULL with mount_ns */
 	int sock, proc, null, out, err;
 	int notify, notify_number;

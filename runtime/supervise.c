@@ -26,6 +26,7 @@
 #include "container.h"
 #include "init.h"
 #include "log.h"
+#include "net.h"
 #include "rootfs.h"
 #include "service_keeper.h"
 #include "services.h"
@@ -348,6 +349,19 @@ static _Noreturn void end(struct supervisor *sup)
 	_exit(sup->exit_status);
 }
 
+/* A service may ask nsrun or netsetup about its own container; netsetup's path means something there only when the root
+ * is the host's. */
+static int make_env(struct supervisor *sup, struct error *err)
+{
+	const struct spec_root *root = sup->ctx->spec->root;
+	auto_free char *helper = root && str_eq(root->path, "/") ? net_helper(NULL) : NULL;
+
+	if (strv_addf(&sup->env, "NSRUN_ID=%s", sup->ctx->container->id) < 0 ||
+	    (helper && strv_addf(&sup->env, "NSRUN_NETSETUP=%s", helper) < 0))
+		return error_oom(err);
+	return 0;
+}
+
 _Noreturn void supervise(struct services *conf, const struct init_ctx *ctx, void (*started)(void *), void *arg)
 {
 	struct supervisor *sup = &supervisor;
@@ -356,7 +370,7 @@ _Noreturn void supervise(struct services *conf, const struct init_ctx *ctx, void
 
 	sup->conf = conf;
 	sup->ctx = ctx;
-	if (open_all(sup, &err) < 0) {
+	if (make_env(sup, &err) < 0 || open_all(sup, &err) < 0) {
 		/* The end of the channel alone would mean that all is well. */
 		error_wrap(&err, "cannot supervise services");
 		(void)sync_send_error(ctx->sync, &err);

@@ -241,6 +241,7 @@ struct control;
 struct supervisor {
 	const struct services *conf;
 	const struct init_ctx *ctx;
+	char **env; /* what every program of a service gets beside its own */
 	struct service *list;
 	size_t n;
 	int epoll, proc, root, own_netns;
