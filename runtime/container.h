@@ -31,6 +31,8 @@ struct container {
 	struct spec spec;   /* loaded on demand for an existing container */
 	bool has_spec;
 	int pidfd; /* of init; -1 when there is none (any more) */
+	int start_fd; /* run: the start channel of a container that this process has created; -1 otherwise */
+	int terminal; /* run: the master of its pty; -1 otherwise */
 };
 
 /* What create and run are asked for. */
@@ -41,6 +43,7 @@ struct create_options {
 	uint32_t preserve_fds;
 	bool no_pivot, no_new_keyring, no_subreaper;
 	bool detach, keep; /* run */
+	bool run;	   /* set by run: this process also starts the container */
 	bool foreground;   /* set by run: this process stays until the container ends */
 };
 
@@ -48,6 +51,8 @@ struct create_options {
 int container_create(struct container *c, const char *id, const struct create_options *o, struct error *err);
 /* Starts a created container; a program that cannot be executed is the error of this call. */
 int container_start(struct container *c, struct error *err);
+/* Blocks the signals that container_wait() will pass on, so that none is lost before; init unblocks them. */
+int container_block_signals(struct error *err);
 /* Waits for a container of this process; relays signals and the terminal. Exit status as a shell gives it (128 + signal). */
 int container_wait(struct container *c, struct error *err);
 /* Removes everything the container made: processes (force), attachments, netns name, mounts, cgroups, directory. Works on
@@ -61,8 +66,18 @@ int container_open(struct container *c, const char *id, bool lock, struct error 
 int container_load_spec(struct container *c, struct error *err);
 void container_close(struct container *c);
 #define auto_container __attribute__((cleanup(container_close)))
-#define CONTAINER_INIT {.dir_fd = -1, .lock_fd = -1, .pidfd = -1}
+#define CONTAINER_INIT {.dir_fd = -1, .lock_fd = -1, .pidfd = -1, .start_fd = -1, .terminal = -1}
 
+/* Takes the lock of an open container. -ENOENT when it was deleted meanwhile. */
+int container_lock(struct container *c, struct error *err);
+
+/* container_kill.c. To init, or (all) to every process; -ESRCH "container not running". SIGKILL also reaches what a
+ * container without a pid namespace leaves behind. */
 int container_kill(struct container *c, int signo, bool all, struct error *err);
+/* The pids of all processes, by cgroup, by pid namespace, or (without both) init and its descendants. *ret is an
+ * allocation of the caller's. Number or negative. */
+int container_pids(struct container *c, pid_t **ret, struct error *err);
+/* Ends everything, and waits until init has ended. */
+int container_kill_all(struct container *c, struct error *err);
 
 #endif

@@ -17,7 +17,17 @@ struct process_ctx {
 	bool setgroups_denied;	/* in a user namespace without the right to set groups */
 	int keep_fds;		/* descriptors 3 .. 3+keep_fds-1 stay open in the program */
 	char **extra_env;	/* NAME=value, after process.env */
+	bool oom_score_adj_set; /* the parent has done it: inside a user namespace the right is missing */
+	bool make_cwd;		/* a working directory that is missing is made */
+	/* Takes the descriptor of a filter that notifies (closed afterwards). NULL: such a filter is an error. */
+	int (*listener)(void *arg, int fd, struct error *err);
+	void *listener_arg;
 };
+
+/* oom_score_adj of another process, through the caller's /proc. What may not be granted is a warning. */
+int process_set_oom_score_adj(const struct spec_process *p, int pid, struct error *err);
+/* Finds args[0] as process_exec() will, in the caller's root: 0, or its error. For telling at `create`. */
+int process_check_program(const struct spec_process *p, struct error *err);
 
 /* What must be done while still privileged: oom_score_adj, rlimits, umask, working directory, session. */
 int process_prepare(const struct process_ctx *ctx, struct error *err);

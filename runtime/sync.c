@@ -14,7 +14,6 @@ static const char *const names[] = {
 	[SYNC_EOF] = "end of file",
 	[SYNC_PID] = "pid",
 	[SYNC_MAPPED] = "mapped",
-	[SYNC_CGROUP] = "cgroup",
 	[SYNC_ROOT] = "root",
 	[SYNC_GO] = "go",
 	[SYNC_CONSOLE] = "console",

@@ -4,9 +4,8 @@
  *    init (child)                              nsrun (parent)
  *    SYNC_PID       from the stage, with init's pidfd; only if there is a stage  ->
  *                                          <-  SYNC_MAPPED     id maps are written (a new user namespace)
- *                                          <-  SYNC_CGROUP     it sits in its cgroups (a new cgroup namespace, or a cgroup mount)
  *    SYNC_ROOT      root is built, before it is entered (prestart or createRuntime hooks)  ->
- *                                          <-  SYNC_GO         cgroups, netDevices, attachments, hooks are done (any of them)
+ *                                          <-  SYNC_GO         netDevices, attachments, hooks are done (any of them)
  *    SYNC_CONSOLE   with the pty's master  ->  to --console-socket, or relayed
  *    SYNC_SECCOMP   with the notify fd     ->  to the listener socket
  *    SYNC_READY     all but exec is done   ->  the state is saved, with the pid
@@ -19,7 +18,7 @@
  *
  * EOF before SYNC_READY means init died: the parent reaps it and says how. EOF before SYNC_CREATED (or SYNC_START, on
  * the start channel) means the parent died: init exits, and nothing is left. Messages that a container does not need
- * are never sent; both sides decide by the same rules (init.h, init_waits_for_*). */
+ * are never sent; both sides decide by the same rules (init.h). */
 #ifndef SYNC_H
 #define SYNC_H
 
@@ -33,7 +32,6 @@ enum sync_type {
 	SYNC_EOF, /* the other side closed; never sent */
 	SYNC_PID,
 	SYNC_MAPPED,
-	SYNC_CGROUP,
 	SYNC_ROOT,
 	SYNC_GO,
 	SYNC_CONSOLE,

@@ -1,0 +1,299 @@
+/* A process in a running container.
+ *
+ * Our own children are born in the container's pid namespace once it was entered (which moves only them), and on cgroup
+ * version 2 in its cgroup. The child joins all other namespaces by one setns(2) on the pidfd of init. It is undumpable
+ * before it enters, and holds no descriptor that leads out (CVE-2016-9962, CVE-2024-21626). */
+#include "exec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/keyctl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "cleanup.h"
+#include "container.h"
+#include "create.h"
+#include "error.h"
+#include "exec_parts.h"
+#include "fs.h"
+#include "log.h"
+#include "ns.h"
+#include "process.h"
+#include "seccomp.h"
+#include "sync.h"
+#include "terminal.h"
+#include "wait.h"
+
+struct exec {
+	struct container *c;
+	const struct exec_options *o;
+	struct exec_process p;
+	struct seccomp_program *seccomp;
+	struct cgroup cgroup;
+	uint64_t flags; /* CLONE_NEW* of the container's namespaces */
+	int root_fd;	/* without a mount namespace: what init changed its root to; -1: nothing to change */
+	int sync[2];	/* ours, the child's */
+	pid_t pid;
+	int pidfd;
+};
+
+/* --- the child ---------------------------------------------------------------------------------------------- */
+
+static int send_listener(void *arg, int fd, struct error *err)
+{
+	const struct exec *e = arg;
+
+	return sync_send(e->sync[1], SYNC_SECCOMP, getpid(), fd, err);
+}
+
+static int isolate(struct exec *e, struct error *err)
+{
+	sigset_t none;
+	char c;
+
+	close_fd(&e->sync[0]);
+	close_fd(&e->c->dir_fd);
+	close_fd(&e->c->lock_fd);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (recv(e->sync[1], &c, sizeof(c), MSG_PEEK | MSG_DONTWAIT) == 0)
+		_exit(1);
+	log_set_sink(sync_log_sink, (void *)(intptr_t)e->sync[1]);
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		return error_sys(err, "cannot make the process undumpable");
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	return 0;
+}
+
+static int join(struct exec *e, bool *setgroups_denied, struct error *err)
+{
+	char name[128];
+	int rc = e->cgroup.n && !e->cgroup.v2 ? cgroup_enter(&e->cgroup, err) : 0;
+	int flags = (int)(e->flags & ~(uint64_t)CLONE_NEWPID);
+
+	if (rc < 0)
+		return rc;
+	if (flags && setns(e->c->pidfd, flags) < 0)
+		return error_sys(err, "cannot join the namespaces of container %s", e->c->id);
+	if (e->root_fd >= 0 && (fchdir(e->root_fd) < 0 || chroot(".") < 0))
+		return error_sys(err, "cannot enter the root of container %s", e->c->id);
+	close_fd(&e->root_fd);
+	close_fd(&e->c->pidfd);
+	if (e->flags & CLONE_NEWUSER) {
+		*setgroups_denied = setgroups(0, NULL) < 0;
+		if ((setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) && errno != EINVAL)
+			return error_sys(err, "cannot become root in the user namespace");
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prctl(PR_SET_DUMPABLE, 0);
+	}
+	snprintf(name, sizeof(name), "_ses.%s", e->c->id);
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) < 0 && errno != ENOSYS && errno != EPERM &&
+	    errno != EACCES)
+		return error_sys(err, "cannot join the session keyring %s", name);
+	return 0;
+}
+
+static int open_terminal(struct exec *e, struct error *err)
+{
+	auto_close int master = -1, slave = -1;
+	const struct terminal_request request = {
+		.root_fd = AT_FDCWD,
+		.size = e->p.process.console_size,
+		.uid = e->p.process.user.uid,
+	};
+	int rc = terminal_open(&request, &master, &slave, err);
+
+	if (rc == 0)
+		rc = sync_send(e->sync[1], SYNC_CONSOLE, 0, master, err);
+	return rc < 0 ? rc : terminal_attach(slave, err);
+}
+
+static _Noreturn void child(struct exec *e)
+{
+	struct process_ctx ctx = {
+		.process = &e->p.process,
+		.seccomp = e->seccomp,
+		.keep_fds = (int)e->o->preserve_fds,
+		.oom_score_adj_set = true,
+		.listener = send_listener,
+		.listener_arg = e,
+	};
+	struct error err = {0};
+	int rc = isolate(e, &err);
+
+	if (rc == 0)
+		rc = join(e, &ctx.setgroups_denied, &err);
+	if (rc == 0 && e->p.process.terminal)
+		rc = open_terminal(e, &err);
+	if (rc == 0)
+		rc = process_prepare(&ctx, &err);
+	if (rc == 0) {
+		/* The parent waits for the socket's end, so it is not missed any more. */
+		prctl(PR_SET_PDEATHSIG, 0);
+		process_exec(&ctx, &err);
+	}
+	(void)sync_send_error(e->sync[1], &err);
+	_exit(255);
+}
+
+/* --- the parent --------------------------------------------------------------------------------------------- */
+
+static int check_status(const struct container *c, const struct exec_options *o, struct error *err)
+{
+	if (c->state.status == STATUS_PAUSED && !o->ignore_paused)
+		return error_set(err, EBUSY, "cannot exec in a paused container (use --ignore-paused to override)");
+	if (c->state.status == STATUS_STOPPED || c->state.status == STATUS_CREATING)
+		return error_set(err, EINVAL, "cannot exec in a %s container", word_name(status_words, c->state.status));
+	return 0;
+}
+
+static int check_preserved(const struct exec_options *o, struct error *err)
+{
+	for (int i = 3; i < 3 + (int)o->preserve_fds; i++) {
+		int flags = fcntl(i, F_GETFD);
+
+		if (flags < 0 || flags & FD_CLOEXEC)
+			return error_set(err, EBADF, "cannot preserve descriptor %d: please check that --preserve-fds is not more "
+					 "than there are", i);
+	}
+	return 0;
+}
+
+static int open_cgroup(struct exec *e, struct error *err)
+{
+	auto_strv char **paths = NULL;
+	int rc = exec_cgroup_paths(e->c, e->o->cgroups, &paths, err);
+
+	if (rc < 0 || !paths)
+		return rc;
+	rc = cgroup_from_paths(paths, &e->cgroup, err);
+	return rc < 0 ? rc : cgroup_open(&e->cgroup, err);
+}
+
+/* A container without a mount namespace has changed its root in the host's. */
+static int open_root(struct exec *e, struct error *err)
+{
+	char path[32];
+
+	if (e->flags & CLONE_NEWNS || str_eq(e->c->spec.root->path, "/"))
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/root", e->c->state.pid);
+	e->root_fd = fs_open_at(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0, err);
+	return e->root_fd < 0 ? e->root_fd : 0;
+}
+
+static int prepare(struct exec *e, char **argv, struct error *err)
+{
+	struct container *c = e->c;
+	int rc = check_status(c, e->o, err);
+
+	if (rc == 0)
+		rc = check_preserved(e->o, err);
+	if (rc == 0)
+		rc = container_load_spec(c, err);
+	if (rc == 0)
+		rc = exec_process_make(&e->p, c, e->o, argv, err);
+	if (rc == 0)
+		rc = terminal_check_socket(e->p.process.terminal, e->o->detach, e->o->console_socket, err);
+	if (rc == 0 && c->spec.linux_.seccomp)
+		rc = seccomp_compile(c->spec.linux_.seccomp, &e->seccomp, err);
+	if (rc < 0)
+		return rc;
+	e->flags = ns_flags(&c->spec);
+	rc = open_cgroup(e, err);
+	return rc < 0 ? rc : open_root(e, err);
+}
+
+static int spawn(struct exec *e, struct error *err)
+{
+	struct clone_args args = {
+		.flags = CLONE_PIDFD,
+		.pidfd = (uintptr_t)&e->pidfd,
+		.exit_signal = SIGCHLD,
+	};
+	int rc = sync_pair(e->sync, err);
+
+	if (rc < 0)
+		return rc;
+	if (e->cgroup.n && e->cgroup.v2) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (unsigned)e->cgroup.dir_fd;
+	}
+	if (e->flags & CLONE_NEWPID && setns(e->c->pidfd, CLONE_NEWPID) < 0)
+		return error_sys(err, "cannot join the pid namespace of container %s", e->c->id);
+	e->pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (e->pid == 0)
+		child(e);
+	close_fd(&e->sync[1]);
+	if (e->pid < 0) {
+		e->pid = 0;
+		return error_sys(err, "cannot make a process in container %s", e->c->id);
+	}
+	return process_set_oom_score_adj(&e->p.process, e->pid, err);
+}
+
+static int write_pid_file(const struct exec *e, struct error *err)
+{
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%d", e->pid);
+
+	return e->o->pid_file ? fs_replace_at(AT_FDCWD, e->o->pid_file, text, (size_t)n, 0644, err) : 0;
+}
+
+static int run(struct exec *e, char **argv, struct error *err)
+{
+	int rc = prepare(e, argv, err);
+
+	if (rc == 0 && !e->o->detach)
+		rc = container_block_signals(err);
+	if (rc == 0)
+		rc = spawn(e, err);
+	if (rc == 0)
+		rc = container_converse(e->c, e->sync[0], e->o->console_socket, UNTIL_RUNNING, err);
+	if (rc == 0)
+		rc = write_pid_file(e, err);
+	if (rc == 0 && e->o->pidfd_socket)
+		rc = terminal_send(e->o->pidfd_socket, TERMINAL_PIDFD_EXEC, e->pidfd, err);
+	if (rc < 0 && e->pid > 0) {
+		kill(e->pid, SIGKILL);
+		while (waitpid(e->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	if (rc < 0 || e->o->detach)
+		return rc;
+	return wait_process(e->pid, e->pidfd, take_fd(&e->c->terminal), err);
+}
+
+int container_exec(struct container *c, const struct exec_options *o, char **argv, struct error *err)
+{
+	struct exec e = {
+		.c = c,
+		.o = o,
+		.root_fd = -1,
+		.sync = {-1, -1},
+		.pidfd = -1,
+		.cgroup = {.dir_fd = -1},
+	};
+	int rc = run(&e, argv, err);
+
+	close_fd(&e.sync[0]);
+	close_fd(&e.sync[1]);
+	close_fd(&e.pidfd);
+	close_fd(&e.root_fd);
+	cgroup_close(&e.cgroup);
+	seccomp_free(e.seccomp);
+	exec_process_free(&e.p);
+	return rc;
+}
