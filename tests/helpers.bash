@@ -28,7 +28,7 @@ make_rootfs() {
 	local dir=$1 applet
 	mkdir -p "$dir"/{bin,dev,etc,proc,sys,tmp,root,run,var}
 	cp "$BUSYBOX" "$dir/bin/busybox"
-	for applet in $("$BUSYBOX" --list); do
+	for applet in $("$BUSYBOX" --list | grep -vx busybox); do
 		ln -sf busybox "$dir/bin/$applet"
 	done
 	echo 'root:x:0:0:root:/root:/bin/sh' >"$dir/etc/passwd"
