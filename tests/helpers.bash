@@ -71,13 +71,13 @@ make_bundle() {
 
 # Edits the current bundle's config.json: config '.process.args = ["sh"]'; further arguments go to jq.
 config() {
-	jq "${@:2}" "$1" "$BUNDLE/config.json" >"$BUNDLE/config.json.new"
+	jq "$1" "$BUNDLE/config.json" "${@:2}" >"$BUNDLE/config.json.new"
 	mv "$BUNDLE/config.json.new" "$BUNDLE/config.json"
 }
 
 # The same, with the arguments as the process to run.
 config_args() {
-	config '.process.args = $ARGS.positional' --args "$@"
+	config '.process.args = $ARGS.positional' --args -- "$@"
 }
 
 # --- waiting ---------------------------------------------------------------------------------------------------
