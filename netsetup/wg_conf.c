@@ -1,7 +1,6 @@
 #include "wg_conf.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,10 +49,8 @@ int wg_conf_decode(const struct cni_conf *conf, struct wg_conf *ret, struct erro
 	size_t i;
 	int r = json_decode(conf->doc, conf->raw, &conf_type, &c, conf->name, err);
 
-	if (r == -EINVAL && err)
-		err->code = CNI_INVALID_CONFIG;
 	if (r < 0)
-		return err ? -err->code : r;
+		return conf_decode_error(r, err);
 	if (c.listen_port > UINT16_MAX)
 		return error_set(err, CNI_INVALID_CONFIG, "%s: listenPort: %u is no UDP port", conf->name, c.listen_port);
 	for (i = 0; c.addresses && c.addresses[i]; i++)

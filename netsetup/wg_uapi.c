@@ -25,9 +25,7 @@ enum { ANSWER_SECONDS = 5, ANSWER_MAX = 4 << 20 };
 
 static char *top_dir(void)
 {
-	const char *root = secure_getenv("NETSETUP_ROOT");
-
-	return str_printf("%s/wireguard", str_empty(root) ? "/run/netsetup" : root);
+	return str_printf("%s/wireguard", call_root());
 }
 
 static int open_dir(const char *name, struct error *err)
