@@ -1,5 +1,7 @@
-/* Seccomp filters. libseccomp turns rules into a program; it is exported, gets a stub of ours in front
- * (seccomp_stub.c), and is loaded by seccomp(2) directly, which knows flags that the library does not. */
+/* Seccomp filters: the words of a profile, its rules, loading. The program is made by seccomp_direct.c, which takes a
+ * fraction of a millisecond where libseccomp takes tens for the profile that every docker and podman container has; what
+ * it does not know (rare architectures, rules that contradict each other) libseccomp makes (seccomp_library.c). It is
+ * loaded by seccomp(2), which knows flags that the library does not. */
 #include "seccomp.h"
 
 #include <errno.h>
@@ -9,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -78,7 +79,7 @@ static const struct word *find(const struct word *table, const char *word)
 
 /* --- checks ------------------------------------------------------------------------------------------------- */
 
-enum { ERRNO_MAX = 4095, ARG_INDEX_MAX = 5 };
+enum { ERRNO_MAX = 4095, ARG_INDEX_MAX = SECCOMP_ARGS - 1 };
 
 static bool takes_errno(uint32_t action)
 {
@@ -167,27 +168,24 @@ int seccomp_check(const struct spec_seccomp *s, struct error *err)
 	return 0;
 }
 
-/* --- rules -------------------------------------------------------------------------------------------------- */
-
-static uint32_t action_value(const char *word, bool has_errno, uint32_t errno_ret)
+uint32_t seccomp_action(const char *word, bool has_errno, uint32_t errno_ret)
 {
 	uint32_t action = (uint32_t)find(seccomp_actions, word)->value;
 
 	return takes_errno(action) ? action | (has_errno ? errno_ret : EPERM) : action;
 }
 
-static struct scmp_arg_cmp comparison(const struct spec_syscall_arg *a)
+uint32_t seccomp_arch(const char *word)
 {
-	/* For MASKED_EQ `value` is the mask and `valueTwo` what remains after masking. */
-	return (struct scmp_arg_cmp){
-		.arg = a->index,
-		.op = (enum scmp_compare)find(seccomp_operators, a->op)->value,
-		.datum_a = a->value,
-		.datum_b = a->value_two,
-	};
+	return (uint32_t)find(seccomp_architectures, word)->value;
 }
 
-static bool same_argument_twice(const struct spec_syscall *call)
+int seccomp_operator(const char *word)
+{
+	return find(seccomp_operators, word)->value;
+}
+
+bool seccomp_same_argument_twice(const struct spec_syscall *call)
 {
 	unsigned seen = 0;
 
@@ -199,108 +197,7 @@ static bool same_argument_twice(const struct spec_syscall *call)
 	return false;
 }
 
-/* libseccomp cannot AND two conditions on one argument. All runtimes then make a rule of each, so any of them matches:
- * profiles in use are written with that in mind. */
-static int add_rules(scmp_filter_ctx ctx, int number, uint32_t action, const struct spec_syscall *call)
-{
-	struct scmp_arg_cmp all[ARG_INDEX_MAX + 1];
-	int r = 0;
-
-	if (same_argument_twice(call)) {
-		for (size_t i = 0; !r && i < call->n_args; i++) {
-			all[0] = comparison(&call->args[i]);
-			r = seccomp_rule_add_array(ctx, action, number, 1, all);
-		}
-		return r;
-	}
-	for (size_t i = 0; i < call->n_args; i++)
-		all[i] = comparison(&call->args[i]);
-	return seccomp_rule_add_array(ctx, action, number, (unsigned)call->n_args, all);
-}
-
-static int add_syscall(scmp_filter_ctx ctx, const struct spec_syscall *call, uint32_t default_action, struct error *err)
-{
-	uint32_t action = action_value(call->action, call->has_errno_ret, call->errno_ret);
-
-	/* Says nothing new, and the library refuses it. */
-	if (action == default_action)
-		return 0;
-	for (size_t i = 0; call->names[i]; i++) {
-		int number = seccomp_syscall_resolve_name(call->names[i]);
-		int r;
-
-		/* Profiles name what other architectures and later kernels have. */
-		if (number == __NR_SCMP_ERROR)
-			continue;
-		r = add_rules(ctx, number, action, call);
-		if (r < 0)
-			return error_set(err, -r, "cannot add a seccomp rule for %s: %s", call->names[i], strerror(-r));
-	}
-	return 0;
-}
-
-static int add_architectures(scmp_filter_ctx ctx, const struct spec_seccomp *s, struct error *err)
-{
-	for (size_t i = 0; s->architectures && s->architectures[i]; i++) {
-		int r = seccomp_arch_add(ctx, (uint32_t)find(seccomp_architectures, s->architectures[i])->value);
-
-		if (r < 0 && r != -EEXIST)
-			return error_set(err, -r, "cannot add %s to the seccomp filter: %s", s->architectures[i],
-					 r == -EDOM ? "its byte order is not this machine's" : strerror(-r));
-	}
-	return 0;
-}
-
-static size_t count_names(const struct spec_seccomp *s)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < s->n_syscalls; i++)
-		n += strv_len(s->syscalls[i].names);
-	return n;
-}
-
-static int fill_filter(scmp_filter_ctx ctx, const struct spec_seccomp *s, uint32_t default_action, struct error *err)
-{
-	int r = add_architectures(ctx, s, err);
-
-	if (r < 0)
-		return r;
-	/* A binary tree instead of a list: every system call of the container walks it. The library's tree is wrong
-	 * without rules (2.5.4) and pointless with few. */
-	if (count_names(s) > 32)
-		seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	for (size_t i = 0; i < s->n_syscalls; i++) {
-		r = add_syscall(ctx, &s->syscalls[i], default_action, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 /* --- compiling ---------------------------------------------------------------------------------------------- */
-
-/* The program through a memory file: libseccomp writes to descriptors only before 2.6. */
-static int export_filter(scmp_filter_ctx ctx, struct sock_filter *out, size_t room, size_t *ret_n, struct error *err)
-{
-	auto_close int fd = memfd_create("seccomp", MFD_CLOEXEC);
-	ssize_t size;
-	int r;
-
-	if (fd < 0)
-		return error_sys(err, "cannot make a memory file for the seccomp filter");
-	r = seccomp_export_bpf(ctx, fd);
-	if (r < 0)
-		return error_set(err, -r, "cannot make the seccomp filter: %s", strerror(-r));
-	size = lseek(fd, 0, SEEK_END);
-	if (size < 0 || (size_t)size / sizeof(*out) > room)
-		return error_set(err, E2BIG, "the seccomp filter is too long for the kernel (%d instructions): shorten linux.seccomp",
-				 BPF_MAXINSNS);
-	if (pread(fd, out, (size_t)size, 0) != size)
-		return error_sys(err, "cannot read the seccomp filter back");
-	*ret_n = (size_t)size / sizeof(*out);
-	return 0;
-}
 
 static unsigned program_flags(const struct spec_seccomp *s, bool notify)
 {
@@ -325,38 +222,26 @@ static bool notifies(const struct spec_seccomp *s)
 	return false;
 }
 
-static void release_filter(scmp_filter_ctx *ctx)
-{
-	if (*ctx)
-		seccomp_release(*ctx);
-}
-
 int seccomp_compile(const struct spec_seccomp *s, struct seccomp_program **ret, struct error *err)
 {
-	__attribute__((cleanup(release_filter))) scmp_filter_ctx ctx = NULL;
 	auto_free struct seccomp_program *p = NULL;
 	uint32_t default_action;
-	size_t stub, n = 0;
-	int r;
+	int r = 0;
 
 	*ret = NULL;
 	if (!s)
 		return 0;
-	default_action = action_value(s->default_action, s->has_default_errno_ret, s->default_errno_ret);
+	default_action = seccomp_action(s->default_action, s->has_default_errno_ret, s->default_errno_ret);
 	/* One allocation: the struct and the longest program there can be. */
 	p = malloc(sizeof(*p) + BPF_MAXINSNS * sizeof(*p->filter));
-	ctx = seccomp_init(default_action);
-	if (!p || !ctx)
+	if (!p)
 		return error_oom(err);
-	r = fill_filter(ctx, s, default_action, err);
-	if (r < 0)
-		return r;
 	p->filter = (struct sock_filter *)(p + 1);
-	stub = seccomp_stub(s, default_action, p->filter);
-	r = export_filter(ctx, p->filter + stub, BPF_MAXINSNS - stub, &n, err);
+	p->n = seccomp_direct(s, default_action, p->filter, BPF_MAXINSNS);
+	if (!p->n)
+		r = seccomp_by_library(s, default_action, p->filter, BPF_MAXINSNS, &p->n, err);
 	if (r < 0)
 		return r;
-	p->n = stub + n;
 	p->notify = notifies(s);
 	p->flags = program_flags(s, p->notify);
 	*ret = take_ptr(p);
