@@ -3,6 +3,7 @@
  * add: the bridge (made if there is none), the pair with one end in it, IPAM, the container's interface, the bridge as
  * gateway, masquerade. The pair is what claims the attachment: what fails before it has changed nothing but the bridge,
  * what fails after it is undone by del. */
+#include "bridge.h"
 #include "iface.h"
 #include "nft.h"
 #include "veth.h"
@@ -14,9 +15,6 @@
 #include <sys/socket.h>
 
 #include "str.h"
-
-/* The alias of bridges that we made, so that gc may take those without ports. */
-#define BRIDGE_MARK "nsrun:bridge"
 
 struct bridge_conf {
 	const char *bridge, *masq_backend, *mac;

@@ -222,7 +222,13 @@ static int open_host(struct cni_call *c, const char *name, struct error *err)
 	rtnl_close(take_ptr(c->host));
 	if (c->host_fd >= 0 && c->host_fd != c->own_fd)
 		close(c->host_fd);
-	c->host_netns = name;
+	c->host_fd = -1;
+	free(take_ptr(c->host_netns));
+	if (name) {
+		c->host_netns = strdup(name);
+		if (!c->host_netns)
+			return error_oom(err);
+	}
 	c->host_fd = name ? netns_open(name, &why) : c->own_fd;
 	if (c->host_fd < 0 && must)
 		return error_set(err, CNI_INVALID_CONFIG, "hostNetns: %s", why.msg);
@@ -276,7 +282,7 @@ void call_close(struct cni_call *c)
 	if (c->host_fd >= 0 && c->host_fd != c->own_fd)
 		close(c->host_fd);
 	c->host_fd = -1;
-	c->host_netns = NULL;
+	free(take_ptr(c->host_netns));
 	close_fd(&c->netns_fd);
 	close_fd(&c->own_fd);
 }

@@ -38,7 +38,7 @@ struct cni_call {
 	int netns_fd;	      /* the container's; -1: gone, or not given (DEL) */
 	int own_fd;	      /* the caller's own */
 	int host_fd;	      /* where the host side lives: own_fd, or the configuration's hostNetns; -1: gone (DEL) */
-	const char *host_netns; /* the hostNetns that host_fd is of; NULL: own_fd */
+	char *host_netns;     /* the hostNetns that host_fd is of; NULL: own_fd */
 	bool netns_override;  /* CNI_NETNS_OVERRIDE: the container's namespace may be the caller's own */
 	struct rtnl *host, *container; /* sockets in both, opened on demand by call_host() and call_container() */
 };

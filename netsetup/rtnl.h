@@ -144,12 +144,14 @@ struct route_req {
 };
 int rtnl_route_add(struct rtnl *r, const struct route_req *q, struct error *err);
 int rtnl_route_del(struct rtnl *r, const struct route_req *q, struct error *err);
+/* The interface behind which the kernel sees the address. */
+int rtnl_route_get(struct rtnl *r, const struct ipaddr *dst, int *ret_index, struct error *err);
 typedef int rtnl_route_cb(const struct route_req *q, void *arg);
 int rtnl_route_list(struct rtnl *r, int family, rtnl_route_cb *cb, void *arg, struct error *err);
 
 /* Moves a device into another namespace under new_name (may hold %d; NULL: keep), keeping its global addresses, mtu and MAC and setting it up,
- * as runtime-spec config-linux.md#network-devices asks. The new index comes from the kernel, not from the name. */
+ * as runtime-spec config-linux.md#network-devices asks. ret_name (may be NULL, may be new_name) is what it is called there. */
 int rtnl_link_move(struct rtnl *from, struct rtnl *to, int to_fd, const char *name, const char *new_name,
-		   struct error *err);
+		   char ret_name[IFNAMSIZ], struct error *err);
 
 #endif

@@ -84,7 +84,7 @@ static int restore(struct rtnl *to, int index, const struct kept *k, struct erro
 }
 
 int rtnl_link_move(struct rtnl *from, struct rtnl *to, int to_fd, const char *name, const char *new_name,
-		   struct error *err)
+		   char ret_name[IFNAMSIZ], struct error *err)
 {
 	struct link_info l, there;
 	struct kept kept = {.n = 0};
@@ -112,5 +112,11 @@ int rtnl_link_move(struct rtnl *from, struct rtnl *to, int to_fd, const char *na
 	if (index < 0)
 		return error_wrap(err, "%s", name);
 	code = restore(to, index, &kept, err);
-	return code < 0 ? error_wrap(err, "%s is moved, but not set up", name) : 0;
+	if (code == 0)
+		code = rtnl_link_get_index(to, index, &there, err);
+	if (code < 0)
+		return error_wrap(err, "%s is moved, but not set up", name);
+	if (ret_name)
+		memcpy(ret_name, there.name, IFNAMSIZ);
+	return 0;
 }
