@@ -264,7 +264,7 @@ static void signal_all(struct keeper *k, int signo)
 	if (!k->ended && signo == SIGKILL)
 		kill(-k->pid, SIGKILL);
 	if (!k->ended || waitid(P_ALL, 0, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT) == 0)
-		service_tree_signal(k->job->proc, getpid(), signo);
+		service_tree_signal(k->job->proc, getpid(), NULL, signo);
 }
 
 /* Returns false when no descendant is left. */
@@ -350,5 +350,8 @@ _Noreturn void service_keeper_run(const struct keeper_job *job)
 		say_failed(job, &err);
 		_exit(1);
 	}
+	/* Its end must show when the program closes it, not when we go. */
+	if (job->notify >= 0)
+		close(job->notify);
 	keep(&k);
 }

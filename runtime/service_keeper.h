@@ -16,6 +16,7 @@
 #define SERVICE_KEEPER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 struct error;
@@ -53,7 +54,12 @@ _Noreturn void service_keeper_run(const struct keeper_job *job);
 /* Closes every descriptor above 2 that is not listed; sorts the list. 2 must be in it, -1 is skipped. */
 void service_keeper_close_others(int *keep, size_t n);
 
-/* service_tree.c: signals every descendant of the process, found in the procfs. Returns how many. */
-int service_tree_signal(int proc_fd, pid_t root, int signo);
+/* service_tree.c: signals every descendant of the process, found in the procfs, but those of the list (NULL: none) and
+ * what is below them. Returns how many. */
+struct service_tree_spare {
+	const pid_t *pids;
+	size_t n;
+};
+int service_tree_signal(int proc_fd, pid_t root, const struct service_tree_spare *spare, int signo);
 
 #endif

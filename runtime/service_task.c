@@ -141,8 +141,7 @@ void service_task_signal_all(struct task *t, int signo)
 	send_signal(t, KEEPER_SIGNAL_ALL, signo);
 }
 
-/* The keeper was killed by somebody. What it kept is our own child now, or init's; outside a pid namespace everything
- * that is ours and no keeper is its. */
+/* The keeper was killed by somebody: its program is our own child now, and what that started will be. */
 static void keeper_lost(struct task *t, int status)
 {
 	char text[SPAWN_STATUS_SIZE];
@@ -153,6 +152,7 @@ static void keeper_lost(struct task *t, int status)
 		kill(t->pid, SIGKILL);
 		t->pid = 0;
 	}
+	t->service->sup->keeper_lost = true;
 	t->status = status ? status : W_EXITCODE(1, 0);
 	set_state(t, TASK_ENDED);
 }

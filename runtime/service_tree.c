@@ -64,8 +64,16 @@ static int list_processes(int proc_fd, struct entry **ret)
 	return (int)n;
 }
 
+static bool is_spared(const struct service_tree_spare *spare, pid_t pid)
+{
+	for (size_t i = 0; spare && i < spare->n; i++)
+		if (spare->pids[i] == pid)
+			return true;
+	return false;
+}
+
 /* Marks everything below root: a pass for each generation. */
-static void mark(struct entry *list, int n, pid_t root)
+static void mark(struct entry *list, int n, pid_t root, const struct service_tree_spare *spare)
 {
 	bool more = true;
 
@@ -74,7 +82,7 @@ static void mark(struct entry *list, int n, pid_t root)
 		for (int i = 0; i < n; i++) {
 			bool inside = list[i].parent == root;
 
-			if (list[i].inside)
+			if (list[i].inside || is_spared(spare, list[i].pid))
 				continue;
 			for (int k = 0; !inside && k < n; k++)
 				inside = list[k].inside && list[k].pid == list[i].parent;
@@ -97,14 +105,14 @@ static bool signal_entry(int proc_fd, const struct entry *e, int signo)
 	return parent_of(proc_fd, name) == e->parent && pidfd_send_signal(pidfd, signo, NULL, 0) == 0;
 }
 
-int service_tree_signal(int proc_fd, pid_t root, int signo)
+int service_tree_signal(int proc_fd, pid_t root, const struct service_tree_spare *spare, int signo)
 {
 	auto_free struct entry *list = NULL;
 	int n = list_processes(proc_fd, &list), count = 0;
 
 	if (n < 0)
 		return 0;
-	mark(list, n, root);
+	mark(list, n, root, spare);
 	for (int i = 0; i < n; i++)
 		count += list[i].inside && signal_entry(proc_fd, &list[i], signo);
 	return count;

@@ -157,6 +157,24 @@ static void reload_all(struct supervisor *sup)
 	}
 }
 
+/* What a lost keeper kept is ours now. Killing it brings up its own children, so this goes on until nothing comes. On a
+ * PID 1 such orphans cannot be told from those of `nsrun exec`, and end with the container. */
+static void sweep(struct supervisor *sup)
+{
+	pid_t keepers[3 * SERVICES_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < sup->n; i++) {
+		const struct service *s = &sup->list[i];
+
+		keepers[n++] = s->main.keeper;
+		keepers[n++] = s->probe.keeper;
+		keepers[n++] = s->command.keeper;
+	}
+	if (getpid() == 1 || !service_tree_signal(sup->proc, getpid(), &(struct service_tree_spare){keepers, n}, SIGKILL))
+		sup->keeper_lost = false;
+}
+
 /* Keepers, and orphans of others (`nsrun exec`) that init inherits. */
 static void reap(struct supervisor *sup)
 {
@@ -172,6 +190,8 @@ static void reap(struct supervisor *sup)
 				break;
 		}
 	}
+	if (sup->keeper_lost)
+		sweep(sup);
 }
 
 static void hear_signal(struct watch *w, uint32_t events)
@@ -343,7 +363,7 @@ static _Noreturn void end(struct supervisor *sup)
 	service_log_foreground_end(sup);
 	/* Orphans that keepers lost. In a pid namespace the kernel does it. */
 	if (getpid() != 1)
-		while (service_tree_signal(sup->proc, getpid(), SIGKILL) > 0)
+		while (service_tree_signal(sup->proc, getpid(), NULL, SIGKILL) > 0)
 			while (waitpid(-1, NULL, 0) > 0)
 				;
 	_exit(sup->exit_status);

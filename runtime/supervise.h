@@ -250,6 +250,7 @@ struct supervisor {
 	struct terminal_log terminal;
 	struct control *control;
 	bool stopping;
+	bool keeper_lost;   /* its orphans are being killed */
 	unsigned terms;	    /* how often it was asked to stop */
 	uint64_t max_grace; /* of stops from now on */
 	int exit_status;
