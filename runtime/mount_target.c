@@ -75,10 +75,10 @@ static int check_ordinary(const struct init_ctx *ctx, const struct spec_mount *m
 
 	if (!str_eq(m->type, "proc") && !str_eq(m->type, "sysfs"))
 		return 0;
-	fd = fs_open_in_root(ctx->root_fd, m->destination, O_PATH | O_NOFOLLOW, 0, NULL);
-	if (fd == -ENOENT)
-		return 0;
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+	fd = fs_open_in_root(ctx->root_fd, m->destination, O_PATH | O_NOFOLLOW, 0, err);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
 		return 0;
 	return error_set(err, EINVAL, "filesystem \"%s\" must be mounted on ordinary directory, not on a link or file",
 			 m->destination);

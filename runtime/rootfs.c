@@ -1,7 +1,7 @@
 /* Getting into the root. specs/rootfs.md is the theory: what is trusted, and how paths inside the root are reached.
  *
  * Three kinds of root:
- *   a directory of its own, with a mount namespace   copied onto itself as a mount, pivoted into
+ *   a directory of its own, with a mount namespace   copied as a mount, pivoted into
  *   a directory of its own, without one              chroot, nothing more
  *   "/"                                              stays; with a mount namespace its mounts are private copies */
 #include "rootfs.h"
@@ -77,7 +77,7 @@ static bool shares(const char *propagation)
 }
 
 /* What the copies of the host's mounts may hear of the host's later mounts. With "shared" they stay peers of the
- * host's, so that volumes can carry mounts in both directions; then the root's parent is kept from it one by one. */
+ * host's, so that volumes can carry mounts in both directions. */
 static int isolate_tree(const char *propagation, struct error *err)
 {
 	bool private = str_eq(propagation, "private") || str_eq(propagation, "rprivate");
@@ -93,27 +93,6 @@ static int isolate_tree(const char *propagation, struct error *err)
 	return error_sys(err, "cannot take the mounts out of the host's propagation");
 }
 
-/* pivot_root(2) refuses a root whose parent mount is shared, and a mount on it would show up on the host. */
-static int unshare_parent(int root, struct error *err)
-{
-	struct mount_attr a = {.propagation = MS_PRIVATE};
-	auto_close int dir = openat(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int depth;
-
-	for (depth = 0; depth < PATH_MAX && dir >= 0; depth++) {
-		int up;
-
-		if (mount_setattr(dir, "", AT_EMPTY_PATH, &a, sizeof(a)) == 0)
-			return 0;
-		if (errno != EINVAL) /* no mount's root: higher up */
-			break;
-		up = openat(dir, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		close(dir);
-		dir = up;
-	}
-	return error_sys(err, "cannot make the mount that holds the root private");
-}
-
 static int open_root(const struct init_ctx *ctx, struct error *err)
 {
 	auto_free char *path = rootfs_host_path(ctx, ctx->spec->root->path);
@@ -125,47 +104,57 @@ static int open_root(const struct init_ctx *ctx, struct error *err)
 	return fd < 0 ? error_sys(err, "cannot open the root file system %s", path) : fd;
 }
 
-/* Gives the root as a mount of its own, on top of where it lies: pivot_root(2) wants a mount. */
-static int mount_root(int dir, bool shared, struct error *err)
+int rootfs_clone_root(const struct init_ctx *ctx, struct error *err)
 {
-	auto_close int tree = -1;
+	auto_close int dir = open_root(ctx, err), tree = -1;
 	int r;
 
+	if (dir < 0)
+		return dir;
 	tree = mountfd_clone(dir, "", true, err);
 	if (tree < 0)
 		return tree;
 	/* Mounts below it that came along must not carry the container's mounts out; itself is on its own. */
-	r = shared ? mountfd_propagation(tree, true, MS_SLAVE, "the root", err) : 0;
+	r = mountfd_propagation(tree, true, MS_SLAVE, "the root", err);
 	if (r == 0)
 		r = mountfd_propagation(tree, false, MS_PRIVATE, "the root", err);
-	if (r == 0 && shared)
-		r = unshare_parent(dir, err);
-	if (r == 0)
-		r = mountfd_attach(tree, dir, "the root", err);
 	return r < 0 ? r : take_fd(&tree);
+}
+
+/* On top of "/", where paths do not see it: they start at the root directory that init still has, below it. */
+static int attach_root(const struct init_ctx *ctx, struct error *err)
+{
+	if (move_mount(ctx->root_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return error_sys(err, "cannot attach the root file system");
+	return 0;
+}
+
+/* Mounted on a shared mount the root would show up on the host, and pivot_root(2) would not have it. Volumes that lie on
+ * the host's root are copied before it is taken out, so that they stay its peers. */
+static int isolate_slash(struct init_ctx *ctx, struct error *err)
+{
+	struct mount_attr a = {.propagation = MS_PRIVATE};
+	int r = ctx->mount_fds ? 0 : rootfs_clone_sources(ctx, err);
+
+	if (r == 0 && mount_setattr(AT_FDCWD, "/", 0, &a, sizeof(a)) < 0)
+		return error_sys(err, "cannot take / out of the host's propagation");
+	return r;
 }
 
 int rootfs_prepare(struct init_ctx *ctx, struct error *err)
 {
-	const char *propagation = ctx->spec->linux_.rootfs_propagation;
-	auto_close int dir = -1;
-	int r;
+	bool own = rootfs_own_namespace(ctx), copied = own && !rootfs_is_host(ctx->spec);
+	int r = own ? isolate_tree(ctx->spec->linux_.rootfs_propagation, err) : 0;
 
-	r = rootfs_own_namespace(ctx) ? isolate_tree(propagation, err) : 0;
 	if (r < 0)
 		return r;
-	dir = open_root(ctx, err);
-	if (dir < 0)
-		return dir;
-	if (!rootfs_own_namespace(ctx) || rootfs_is_host(ctx->spec)) {
-		ctx->root_fd = take_fd(&dir);
-		return 0;
-	}
-	r = mount_root(dir, shares(propagation), err);
-	if (r < 0)
-		return error_wrap(err, "cannot make a mount of the root file system %s", ctx->spec->root->path);
-	ctx->root_fd = r;
-	return 0;
+	if (ctx->root_fd < 0) /* with a user namespace the parent has done it */
+		ctx->root_fd = copied ? rootfs_clone_root(ctx, err) : open_root(ctx, err);
+	if (ctx->root_fd < 0 || !copied)
+		return ctx->root_fd < 0 ? ctx->root_fd : 0;
+	if (shares(ctx->spec->linux_.rootfs_propagation))
+		r = isolate_slash(ctx, err);
+	return r < 0 ? r : attach_root(ctx, err);
 }
 
 /* --- enter -------------------------------------------------------------------------------------------------- */
@@ -177,9 +166,15 @@ static int enter_by_chroot(int root, struct error *err)
 	return 0;
 }
 
-/* Old and new root on one directory: the old one lies on top of the new and "." is it (pivot_root(2), NOTES). */
+/* Old and new root on one directory: the old one ends up on top of the new, and "." is it (pivot_root(2), NOTES). */
 static int enter_by_pivot(const struct init_ctx *ctx, struct error *err)
 {
+	bool shared = shares(ctx->spec->linux_.rootfs_propagation);
+	auto_close int old = shared ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	int r;
+
+	if (shared && old < 0)
+		return error_sys(err, "cannot open the old root");
 	if (fchdir(ctx->root_fd) < 0)
 		return error_sys(err, "cannot enter the root file system");
 	if (syscall(SYS_pivot_root, ".", ".") < 0) {
@@ -188,9 +183,10 @@ static int enter_by_pivot(const struct init_ctx *ctx, struct error *err)
 					 "cannot be left (initramfs); try --no-pivot");
 		return error_sys(err, "cannot pivot into the root file system");
 	}
-	/* Detaching shared mounts would detach the host's. */
-	if (shares(ctx->spec->linux_.rootfs_propagation) && mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0)
-		return error_sys(err, "cannot take the old root out of the host's propagation");
+	/* Detaching shared mounts would detach the host's. By descriptor: "." is the old root to umount2(2) alone. */
+	r = shared ? mountfd_propagation(old, true, MS_SLAVE, "the old root", err) : 0;
+	if (r < 0)
+		return r;
 	if (umount2(".", MNT_DETACH) < 0)
 		return error_sys(err, "cannot detach the old root");
 	return chdir("/") < 0 ? error_sys(err, "cannot enter the new root") : 0;
@@ -257,18 +253,12 @@ static int hide_virtual_mounts(int root, struct error *err)
 	return r;
 }
 
-/* --no-pivot, for hosts whose root is an initramfs. */
-static int enter_by_move(const struct init_ctx *ctx, struct error *err)
+/* --no-pivot, for hosts whose root is an initramfs. The root lies on top of "/" already. */
+static int enter_by_chroot_only(const struct init_ctx *ctx, struct error *err)
 {
 	int r = hide_virtual_mounts(ctx->root_fd, err);
 
-	if (r < 0)
-		return r;
-	if (fchdir(ctx->root_fd) < 0)
-		return error_sys(err, "cannot enter the root file system");
-	if (move_mount(ctx->root_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return error_sys(err, "cannot move the root file system onto /");
-	return enter_by_chroot(ctx->root_fd, err);
+	return r < 0 ? r : enter_by_chroot(ctx->root_fd, err);
 }
 
 int rootfs_enter(struct init_ctx *ctx, struct error *err)
@@ -280,7 +270,7 @@ int rootfs_enter(struct init_ctx *ctx, struct error *err)
 	else if (!rootfs_own_namespace(ctx))
 		r = enter_by_chroot(ctx->root_fd, err);
 	else if (ctx->options && ctx->options->no_pivot)
-		r = enter_by_move(ctx, err);
+		r = enter_by_chroot_only(ctx, err);
 	else
 		r = enter_by_pivot(ctx, err);
 	if (r == 0)

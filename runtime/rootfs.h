@@ -9,13 +9,13 @@ struct init_ctx;
 struct spec;
 struct error;
 
-/* sources.c. In the parent, before clone3(): with a user namespace, takes private copies of the trees to be bind
- * mounted, id-mapped where asked, since the namespace's root may not reach them; they go into ctx->mount_fds. Nothing
- * to do otherwise. rootfs_close_sources() releases them in the parent, also half-made ones. */
+/* sources.c. In the parent, before clone3(): with a user namespace or id-mapped mounts, takes private copies of the root
+ * (ctx->root_fd) and of the trees to be bind mounted (ctx->mount_fds), id-mapped where asked, since the namespace's
+ * root may not reach them. Nothing to do otherwise. ctx->root_fd is -1 before. rootfs_close_sources() releases them in the parent, also half-made ones. */
 int rootfs_open_sources(struct init_ctx *ctx, struct error *err);
 void rootfs_close_sources(struct init_ctx *ctx);
 
-/* rootfs.c. Propagation of the old tree, the bundle's root bound onto itself; ctx->root_fd is opened. Without a mount
+/* rootfs.c. Propagation of the old tree; the root becomes a mount of its own, ctx->root_fd is opened. Without a mount
  * namespace only the descriptor. */
 int rootfs_prepare(struct init_ctx *ctx, struct error *err);
 /* mount.c. `mounts` in order, up to the first one of type cgroup or cgroup2: that one shows the container's own

@@ -17,6 +17,8 @@ struct spec_mount;
 bool rootfs_own_namespace(const struct init_ctx *ctx);
 /* root.path is "/": the host's own tree, seen through a private view. */
 bool rootfs_is_host(const struct spec *s);
+/* The root as a detached mount of its own: pivot_root(2) wants a mount. Descriptor or negative. */
+int rootfs_clone_root(const struct init_ctx *ctx, struct error *err);
 /* A path of the configuration, taken relative to the bundle; an allocation, or NULL when out of memory. */
 char *rootfs_host_path(const struct init_ctx *ctx, const char *path);
 /* path without "." and empty components, ".." taken lexically; cut to size. For comparing, not for opening. */
@@ -25,6 +27,9 @@ void rootfs_clean_path(const char *path, char *out, size_t size);
 /* sources.c. The tree that a bind mount shows: detached, id-mapped. Descriptor or negative. */
 int rootfs_clone_source(const struct init_ctx *ctx, const struct spec_mount *m, const struct mount_opts *o,
 			struct error *err);
+
+/* All of them, into ctx->mount_fds. */
+int rootfs_clone_sources(struct init_ctx *ctx, struct error *err);
 
 /* mount_target.c. The directory or file in the root that a mount is attached to. */
 struct mount_target {

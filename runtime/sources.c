@@ -1,9 +1,9 @@
-/* What bind mounts show. Sources are named by the configuration and lie on the host, so they are trusted and looked up
- * as anyone would. Without a user namespace init copies them in its own mount namespace. With one, init may neither be
- * allowed to reach a source nor to map its ids: then the parent copies all of them beforehand. */
+/* What bind mounts show, and the root. Sources are named by the configuration and lie on the host, so they are trusted
+ * and looked up as anyone would. Usually init copies them in its own mount namespace. In a user namespace init may not
+ * be allowed to reach a source, and mapping ids needs a process that init, being undumpable, could not look into: then
+ * the parent copies all of them beforehand. */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/mount.h>
 
@@ -23,15 +23,13 @@ static int id_map(const struct init_ctx *ctx, const struct spec_mount *m, bool r
 	bool own = m->n_uid_mappings || m->n_gid_mappings;
 	auto_close int userns = -1;
 
+	if (!own && ctx->plan->join[NS_USER] >= 0)
+		return mountfd_idmap(tree, recursive, ctx->plan->join[NS_USER], m->source, err);
 	if (own)
 		userns = idmap_userns(m->uid_mappings, m->n_uid_mappings, m->gid_mappings, m->n_gid_mappings, err);
-	else if (ctx->plan->join[NS_USER] >= 0)
-		userns = fcntl(ctx->plan->join[NS_USER], F_DUPFD_CLOEXEC, 0);
 	else
 		userns = idmap_userns(l->uid_mappings, l->n_uid_mappings, l->gid_mappings, l->n_gid_mappings, err);
-	if (userns < 0)
-		return userns == -1 ? error_sys(err, "cannot duplicate a descriptor") : userns;
-	return mountfd_idmap(tree, recursive, userns, m->source, err);
+	return userns < 0 ? userns : mountfd_idmap(tree, recursive, userns, m->source, err);
 }
 
 int rootfs_clone_source(const struct init_ctx *ctx, const struct spec_mount *m, const struct mount_opts *o,
@@ -82,14 +80,11 @@ static int open_source(const struct init_ctx *ctx, const struct spec_mount *m, s
 	return take_fd(&tree);
 }
 
-int rootfs_open_sources(struct init_ctx *ctx, struct error *err)
+int rootfs_clone_sources(struct init_ctx *ctx, struct error *err)
 {
 	const struct spec *s = ctx->spec;
-	bool user = ctx->plan->new_user || ctx->plan->join[NS_USER] >= 0;
 
-	if (!user || !s->n_mounts || !rootfs_own_namespace(ctx))
-		return 0;
-	ctx->mount_fds = malloc(s->n_mounts * sizeof(*ctx->mount_fds));
+	ctx->mount_fds = malloc((s->n_mounts + 1) * sizeof(*ctx->mount_fds));
 	if (!ctx->mount_fds)
 		return error_oom(err);
 	for (size_t i = 0; i < s->n_mounts; i++)
@@ -101,16 +96,41 @@ int rootfs_open_sources(struct init_ctx *ctx, struct error *err)
 		if (fd < 0 && e.code) {
 			if (err)
 				*err = e;
-			rootfs_close_sources(ctx);
-			return error_wrap(err, "mounts[%zu] on %s", i, s->mounts[i].destination);
+			return error_wrap(err, "cannot make mounts[%zu] (bind on %s)", i, s->mounts[i].destination);
 		}
 		ctx->mount_fds[i] = fd;
 	}
 	return 0;
 }
 
+static bool maps_ids(const struct spec *s)
+{
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		const struct spec_mount *m = &s->mounts[i];
+
+		if (m->n_uid_mappings || m->n_gid_mappings || strv_has(m->options, "idmap") || strv_has(m->options, "ridmap"))
+			return true;
+	}
+	return false;
+}
+
+int rootfs_open_sources(struct init_ctx *ctx, struct error *err)
+{
+	bool user = ctx->plan->new_user || ctx->plan->join[NS_USER] >= 0;
+
+	if (!rootfs_own_namespace(ctx) || (!user && !maps_ids(ctx->spec)))
+		return 0;
+	if (user && !rootfs_is_host(ctx->spec)) {
+		ctx->root_fd = rootfs_clone_root(ctx, err);
+		if (ctx->root_fd < 0)
+			return ctx->root_fd;
+	}
+	return rootfs_clone_sources(ctx, err);
+}
+
 void rootfs_close_sources(struct init_ctx *ctx)
 {
+	cleanup_close(&ctx->root_fd);
 	for (size_t i = 0; ctx->mount_fds && i < ctx->spec->n_mounts; i++)
 		cleanup_close(&ctx->mount_fds[i]);
 	cleanup_free(&ctx->mount_fds);
