@@ -135,14 +135,26 @@ static int check_addresses(const struct cni_result *r, struct error *err)
 	return 0;
 }
 
+struct version_only {
+	const char *version;
+};
+static const struct json_field version_fields[] = {
+	F_STRING(struct version_only, "cniVersion", version, JSON_FOLD),
+	F_END,
+};
+static JSON_TYPE(version_type, struct version_only, version_fields);
+
 int result_decode(struct json_doc *doc, const struct json_value *v, const char *version, struct cni_result *ret,
 		  struct error *err)
 {
+	struct version_only own;
 	struct result_file f;
-	int code;
+	int code = json_decode(doc, v, &version_type, &own, "result", err);
 
+	if (code < 0)
+		return conf_decode_error(code, err);
 	if (!version)
-		version = json_get_text(v, "cniVersion");
+		version = own.version;
 	if (str_empty(version))
 		version = "0.1.0";
 	if (!conf_version_supported(version))
