@@ -293,8 +293,10 @@ static int init_died(struct creation *cr, struct error *err)
 int container_spawn(struct creation *cr, struct error *err)
 {
 	struct error first = {0};
-	int rc = cr->cgroup.n ? cgroup_make(&cr->cgroup, &cr->c->spec, err) : 0;
+	int rc = net_prepare(&cr->c->spec, err);
 
+	if (rc == 0 && cr->cgroup.n)
+		rc = cgroup_make(&cr->cgroup, &cr->c->spec, err);
 	if (rc == 0)
 		rc = spawn(cr, err);
 	if (rc < 0)

@@ -8,6 +8,8 @@
 
 #include "cleanup.h"
 #include "error.h"
+#include "fs.h"
+#include "netns.h"
 #include "seal.h"
 #include "spawn.h"
 #include "str.h"
@@ -97,6 +99,18 @@ int net_move_devices(const struct spec *s, pid_t pid, struct error *err)
 		return error_oom(err);
 	rc = run(args, err);
 	return rc < 0 ? error_wrap(err, "cannot move network devices into the container") : 0;
+}
+
+int net_prepare(const struct spec *s, struct error *err)
+{
+	const char *root = getenv("NETSETUP_ROOT");
+	int rc = 0;
+
+	if (s->netns_name)
+		rc = fs_mkdirs(NETNS_DIR, 0755, err);
+	if (rc == 0 && s->n_attachments)
+		rc = fs_mkdirs(str_empty(root) ? "/run/netsetup" : root, 0711, err);
+	return rc;
 }
 
 char *net_helper(struct error *err)

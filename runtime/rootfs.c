@@ -150,8 +150,11 @@ int rootfs_prepare(struct init_ctx *ctx, struct error *err)
 		return r;
 	if (ctx->root_fd < 0) /* with a user namespace the parent has done it */
 		ctx->root_fd = copied ? rootfs_clone_root(ctx, err) : open_root(ctx, err);
-	if (ctx->root_fd < 0 || !copied)
-		return ctx->root_fd < 0 ? ctx->root_fd : 0;
+	if (ctx->root_fd < 0)
+		return ctx->root_fd;
+	/* Over the host's own tree the first mounts hide the sources of the next ones: /run from /run/netns. */
+	if (!copied)
+		return own && !ctx->mount_fds ? rootfs_clone_sources(ctx, err) : 0;
 	if (shares(ctx->spec->linux_.rootfs_propagation))
 		r = isolate_slash(ctx, err);
 	return r < 0 ? r : attach_root(ctx, err);
