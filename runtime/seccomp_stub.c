@@ -32,19 +32,19 @@ static void emit_to_filter(struct seccomp_code *s)
 	seccomp_emit_jump(s, BPF_JA, UINT32_MAX, 0, 0);
 }
 
-static void emit_limit(struct seccomp_code *s, uint32_t largest)
+static void emit_limit(struct seccomp_code *s, int64_t largest)
 {
-	if (largest) {
-		seccomp_emit_jump(s, BPF_JGT, largest, 0, 1);
+	if (largest >= 0) {
+		seccomp_emit_jump(s, BPF_JGT, (uint32_t)largest, 0, 1);
 		seccomp_emit(s, return_enosys);
 	}
 	emit_to_filter(s);
 }
 
-/* The largest number that the profile names there; 0: none. */
-static uint32_t largest_number(const struct spec_seccomp *s, uint32_t arch)
+/* The largest number that the profile names there; -1: none. */
+static int64_t largest_number(const struct spec_seccomp *s, uint32_t arch)
 {
-	uint32_t largest = 0;
+	int64_t largest = -1;
 
 	for (size_t i = 0; i < s->n_syscalls; i++)
 		for (char **name = s->syscalls[i].names; *name; name++) {
@@ -52,16 +52,18 @@ static uint32_t largest_number(const struct spec_seccomp *s, uint32_t arch)
 
 			if (number.there && number.nr > largest)
 				largest = number.nr;
+			if (number.selector && number.multiplexer > largest)
+				largest = number.multiplexer;
 		}
 	return largest;
 }
 
 static void emit_arch(struct seccomp_code *s, const struct spec_seccomp *spec, uint32_t arch, bool with_x32)
 {
-	uint32_t largest = largest_number(spec, arch);
+	int64_t largest = largest_number(spec, arch);
 	size_t test;
 
-	if (!largest)
+	if (largest < 0)
 		return;
 	seccomp_emit_load(s, offsetof(struct seccomp_data, arch));
 	test = s->n;
@@ -72,7 +74,7 @@ static void emit_arch(struct seccomp_code *s, const struct spec_seccomp *spec, u
 		 * filter itself says what happens to it. */
 		seccomp_emit_jump(s, BPF_JSET, SECCOMP_X32_BIT, 3, 0);
 		emit_limit(s, largest);
-		emit_limit(s, with_x32 ? largest_number(spec, SCMP_ARCH_X32) : 0);
+		emit_limit(s, with_x32 ? largest_number(spec, SCMP_ARCH_X32) : -1);
 	} else {
 		/* s390 passes numbers above 255 through call 0; one that the kernel does not know stays 0. */
 		if (arch == SCMP_ARCH_S390 || arch == SCMP_ARCH_S390X) {

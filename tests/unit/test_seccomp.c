@@ -229,9 +229,15 @@ static void random_arg(struct profile *p, struct spec_syscall_arg *a, int index)
 {
 	static const char *const ops[] = {"SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE", "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT",
 					  "SCMP_CMP_MASKED_EQ"};
+	/* Never a mask of upper bits only: architectures of 32 bits would have a rule without conditions. */
 	uint64_t wide = rnd(3) ? 0 : (uint64_t)rnd(3) << 32;
 
-	*a = (struct spec_syscall_arg){.index = index < 0 ? rnd(2) : (uint32_t)index, .op = index < 0 ? ops[3] : ops[rnd(7)], .value = rnd(40) | wide, .value_two = rnd(16)};
+	*a = (struct spec_syscall_arg){
+		.index = index < 0 ? rnd(2) : (uint32_t)index,
+		.op = index < 0 ? ops[3] : ops[rnd(7)],
+		.value = (1 + rnd(39)) | wide,
+		.value_two = rnd(16),
+	};
 	for (int d = -1; d <= 1 && p->n_values < VALUES; d++)
 		p->values[p->n_values++] = a->value + (uint64_t)(int64_t)d;
 }
@@ -313,7 +319,7 @@ static void test_against_library(void)
 	static struct sock_filter direct[BPF_MAXINSNS], library[BPF_MAXINSNS];
 	static struct profile p;
 	const char *names[NAMES];
-	size_t n_names = list_names(names), compared = 0, longer = 0;
+	size_t n_names = list_names(names), compared = 0;
 	bool good = true;
 
 	for (int i = 0; i < PROFILES && good; i++) {
@@ -327,13 +333,12 @@ static void test_against_library(void)
 		if (!na || seccomp_by_library(&p.s, default_action, library, BPF_MAXINSNS, &nb, &err) < 0)
 			continue;
 		compared++;
-		longer += na > nb;
 		good = same_answers(&p, direct, na, library, nb);
 	}
 	ok(good, "both programs answer the same");
 	if (!good)
 		print_profile(&p);
-	ok(compared > PROFILES / 4, "%zu profiles compared, %zu were longer than the library's", compared, longer);
+	ok(compared > PROFILES / 4, "%zu profiles compared", compared);
 	for (size_t i = 0; i < n_names; i++)
 		free((char *)names[i]);
 }
