@@ -239,6 +239,7 @@ static void write_output(struct terminal_relay *r, short revents)
 			close(r->out);
 		r->out = -1;
 		r->out_owned = false;
+		b->start = b->end; /* or nothing would be read from the container any more */
 	}
 }
 
@@ -261,8 +262,8 @@ static void drain(struct terminal_relay *r)
 
 	for (;;) {
 		struct pollfd out = {.fd = r->out, .events = POLLOUT};
+		int ready;
 
-		errno = 0;
 		if (is_empty(&r->to_out)) {
 			if (r->master < 0 || taken > DRAIN_LIMIT)
 				return;
@@ -271,11 +272,11 @@ static void drain(struct terminal_relay *r)
 			if (is_empty(&r->to_out))
 				return;
 		}
-		if (r->out >= 0 && poll(&out, 1, DRAIN_PATIENCE_MS) <= 0) {
-			if (errno == EINTR)
-				continue;
+		ready = r->out < 0 ? 1 : poll(&out, 1, DRAIN_PATIENCE_MS);
+		if (ready < 0 && errno == EINTR)
+			continue;
+		if (ready <= 0)
 			return;
-		}
 		write_output(r, out.revents);
 	}
 }
