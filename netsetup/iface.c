@@ -181,6 +181,7 @@ static int fill_route(const struct cni_route *r, const struct cni_result *of, in
 		.advmss = r->advmss,
 		.scope = (uint8_t)r->scope,
 		.set_scope = r->has_scope,
+		.protocol = RTPROT_STATIC, /* configured; routing daemons do not take routes of "boot" for that */
 		.append = true, /* several gateways for one destination: several next hops */
 		.exists_ok = true,
 	};
