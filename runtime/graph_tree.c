@@ -49,12 +49,20 @@ static void put_age(struct buf *out, int64_t seconds)
 		buf_printf(out, "%lld h", (long long)seconds / 3600);
 }
 
+/* What every lo has, and the link-local addresses that the kernel makes up, say nothing; a tunnel's are configured. */
+static bool is_noise(const struct graph_link *l, const char *address)
+{
+	return str_eq(address, "127.0.0.1/8") || str_eq(address, "::1/128") ||
+	       (!l->wireguard && str_starts(address, "fe80:"));
+}
+
 static void put_addresses(struct buf *out, const struct graph_link *l)
 {
 	size_t i;
 
 	for (i = 0; l->addresses && l->addresses[i]; i++)
-		buf_printf(out, " %s", l->addresses[i]);
+		if (!is_noise(l, l->addresses[i]))
+			buf_printf(out, " %s", l->addresses[i]);
 }
 
 static const char *kind_of(const struct graph_link *l)
@@ -172,7 +180,7 @@ static bool is_drawn(const struct graph_netns *n, const struct graph_link *l)
 	if (!str_eq(l->name, "lo"))
 		return !graph_is_port(n, l);
 	for (i = 0; l->addresses && l->addresses[i]; i++)
-		if (!str_eq(l->addresses[i], "127.0.0.1/8") && !str_eq(l->addresses[i], "::1/128"))
+		if (!is_noise(l, l->addresses[i]))
 			return true;
 	return false;
 }
