@@ -249,14 +249,16 @@ host_is_untouched() {
 	all_capabilities
 	config_args sh -c 'while [ ! -e /stop ]; do
 			for p in /proc/[0-9]*; do
-				for f in $p/fd/* $p/cwd $p/root; do
-					[ ! -e $f/state.json -a ! -e $f/config.json -a ! -e $f/rootfs -a ! -e $f/bats ] || echo "LEAK $f $(readlink $f)"
+				for f in $p/fd/* $p/cwd; do
+					[ ! -e $f/state.json -a ! -e $f/config.json -a ! -e $f/target ] || echo "LEAK $f $(readlink $f)"
 				done
+				[ ! -e $p/root'"$HOST"' ] || echo "LEAK $p/root"
 			done 2>/dev/null
 		done'
 	nsrun run -b "$BUNDLE" t >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
 	wait_for 5 status_is t running
 	local i
+	cd "$HOST"
 	for i in $(seq 30); do
 		nsrun exec t true
 	done
