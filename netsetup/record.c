@@ -129,6 +129,19 @@ int record_lock_all(struct error *err)
 	return open_root_lock(LOCK_EX, err);
 }
 
+/* The container's directory; that of all is mostly there. */
+static int make_directory(const char *dir, struct error *err)
+{
+	auto_free char *all = NULL;
+
+	if (mkdir(dir, 0700) == 0 || errno == EEXIST)
+		return 0;
+	all = errno == ENOENT ? directory(NULL) : NULL;
+	if (all && mkdir(all, 0700) == 0 && (mkdir(dir, 0700) == 0 || errno == EEXIST))
+		return 0;
+	return fs_mkdirs(dir, 0700, err);
+}
+
 /* A file without a name, locked: nobody can see it before it is complete and ours. */
 static int open_nameless(const char *dir, struct error *err)
 {
@@ -139,7 +152,7 @@ static int open_nameless(const char *dir, struct error *err)
 		if (fd < 0 && errno != ENOENT)
 			return error_sys(err, "cannot create a record in %s", dir);
 		/* Again, if somebody else removes the last record of this container at this moment. */
-		if (fd < 0 && fs_mkdirs(dir, 0700, err) < 0)
+		if (fd < 0 && make_directory(dir, err) < 0)
 			return -ENOENT;
 	}
 	if (fd < 0)
@@ -172,7 +185,7 @@ static int give_name(const char *nameless, const char *dir, const char *path, st
 		if (errno == EEXIST)
 			return occupied(path, err);
 		/* Somebody else has just removed the last record of this container. */
-		if (errno != ENOENT || fs_mkdirs(dir, 0700, err) < 0)
+		if (errno != ENOENT || make_directory(dir, err) < 0)
 			break;
 	}
 	return error_sys(err, "cannot create %s", path);

@@ -29,20 +29,26 @@ static void child(int fd, const struct nlmsghdr *m)
 	_exit(send(STDIN_FILENO, m, m->nlmsg_len, 0) < 0 ? 1 : 0);
 }
 
+/* A port that leaves its bridge is announced by the same message, of the bridge family: that is not yet its end. */
+static bool is_end(const struct nlmsghdr *m, const char *name)
+{
+	const struct ifinfomsg *header = mnl_nlmsg_get_payload(m);
+	struct link_info l;
+
+	return m->nlmsg_type == RTM_DELLINK && rtnl_link_parse(m, &l) == 0 && header->ifi_family == AF_UNSPEC &&
+	       str_eq(l.name, name);
+}
+
 /* GONE when the answer says so, 0 to go on reading, or a negative code. */
 static int judge(const struct nlmsghdr *m, uint32_t seq, const char *name, struct error *err)
 {
-	struct link_info l;
-
 	if (m->nlmsg_type == NLMSG_ERROR && m->nlmsg_seq == seq) {
 		const struct nlmsgerr *e = mnl_nlmsg_get_payload(m);
 
 		return e->error == 0 ? GONE
 				     : error_set(err, -e->error, "cannot delete %s: %s", name, strerror(-e->error));
 	}
-	if (m->nlmsg_type == RTM_DELLINK && rtnl_link_parse(m, &l) == 0 && str_eq(l.name, name))
-		return GONE;
-	return 0;
+	return is_end(m, name) ? GONE : 0;
 }
 
 static int read_events(int fd, uint32_t seq, const char *name, struct error *err)

@@ -193,13 +193,9 @@ static char *state_path(const struct cni_call *call, const struct cni_conf *conf
 {
 	char *dir = w->base.data_dir ? str_printf("%s/%s", w->base.data_dir, conf->name)
 				     : str_printf("%s/tuning/%s", call_root(), conf->name);
-	char *path = dir ? str_printf("%s/%s_%s.json", dir, call->container_id, call->ifname) : NULL;
 
-	if (ret_dir)
-		*ret_dir = dir;
-	else
-		free(dir);
-	return path;
+	*ret_dir = dir;
+	return dir ? str_printf("%s/%s_%s.json", dir, call->container_id, call->ifname) : NULL;
 }
 
 static int save(struct cni_call *call, struct cni_conf *conf, const struct wanted *w, const struct link_info *l,
@@ -311,18 +307,23 @@ static int tuning_add(struct cni_call *call, struct cni_conf *conf, struct cni_r
 
 static int tuning_del(struct cni_call *call, struct cni_conf *conf, struct error *err)
 {
-	auto_free char *path = NULL;
+	auto_free char *path = NULL, *dir = NULL;
 	struct wanted w = {.changes_link = false};
 
 	/* Only dataDir is of interest, and a configuration that has gone bad is no reason to keep the file. */
 	json_decode(conf->doc, conf->raw, &tuning_type, &w.base, "tuning", NULL);
-	path = state_path(call, conf, &w, NULL);
+	path = state_path(call, conf, &w, &dir);
 	if (!path)
 		return error_oom(err);
 	if (call->netns_fd >= 0)
 		restore_link(call, path);
 	if (unlink(path) < 0 && errno != ENOENT && errno != ENOTDIR)
 		return error_sys(err, "cannot remove %s", path);
+	/* The network's directory, if it was the last; and ours, if that was the last network's. */
+	if (rmdir(dir) == 0 && !w.base.data_dir) {
+		*strrchr(dir, '/') = '\0';
+		rmdir(dir);
+	}
 	return 0;
 }
 
