@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -226,10 +227,25 @@ static int send_listener(const struct container *c, int fd, struct error *err)
 	return rc < 0 ? error_wrap(err, "failed to connect with seccomp agent") : 0;
 }
 
+int container_clear_onlcr(int fd, struct error *err)
+{
+	struct termios t;
+
+	if (tcgetattr(fd, &t) < 0)
+		return error_sys(err, "cannot read the terminal's settings");
+	t.c_oflag &= ~(tcflag_t)ONLCR;
+	return tcsetattr(fd, TCSANOW, &t) < 0 ? error_sys(err, "cannot change the terminal's settings") : 0;
+}
+
 static int take_console(struct container *c, const char *console_socket, int *fd, struct error *err)
 {
+	int rc;
+
 	if (console_socket)
 		return terminal_send_master(console_socket, *fd, err);
+	rc = container_clear_onlcr(*fd, err);
+	if (rc < 0)
+		return rc;
 	close_fd(&c->terminal);
 	c->terminal = take_fd(fd);
 	return 0;

@@ -44,6 +44,10 @@ enum sync_until { UNTIL_READY, UNTIL_RUNNING };
 int container_converse(struct container *c, int sock, const char *console_socket, enum sync_until until,
 		       struct error *err);
 
+/* A terminal that is relayed to another one must not make two characters of a newline: that one does. In effect before
+ * the program can write to it. */
+int container_clear_onlcr(int fd, struct error *err);
+
 /* What both a failed create and delete do: everything that the state names is taken back, poststop hooks run, and the
  * directory goes, unless something could not be taken back. */
 int container_take_back(struct container *c, bool poststop, struct error *err);

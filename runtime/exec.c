@@ -112,9 +112,12 @@ static int open_terminal(struct exec *e, struct error *err)
 		.root_fd = AT_FDCWD,
 		.size = e->p.process.console_size,
 		.uid = e->p.process.user.uid,
+		.foreground = !e->o->console_socket,
 	};
 	int rc = terminal_open(&request, &master, &slave, err);
 
+	if (rc == 0 && !e->o->console_socket)
+		rc = container_clear_onlcr(slave, err);
 	if (rc == 0)
 		rc = sync_send(e->sync[1], SYNC_CONSOLE, 0, master, err);
 	return rc < 0 ? rc : terminal_attach(slave, err);
