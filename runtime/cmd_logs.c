@@ -122,7 +122,7 @@ static int add_source(struct logs *l, const char *file, struct error *err)
 		return error_oom(err);
 	l->list = grown;
 	grown[l->n] = (struct source){.fd = -1};
-	snprintf(grown[l->n].file, NAME_SIZE, "%s", file);
+	memcpy(grown[l->n].file, file, strlen(file) + 1); /* is_wanted() has looked at its length */
 	read_from_start(l, &grown[l->n++]);
 	return 0;
 }
