@@ -13,8 +13,10 @@
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
+#include <termios.h>
 
 #include "cleanup.h"
+#include "container.h"
 #include "error.h"
 #include "fs.h"
 #include "init.h"
@@ -48,8 +50,8 @@ static int open_ptmx(int root_fd, struct error *err)
 	int r;
 
 	if (fd == -ENOENT || fd == -ENOTDIR)
-		return error_set(err, -fd, "cannot open a terminal: the container has no /dev/pts/ptmx; mount a file system "
-				 "of type devpts at /dev/pts");
+		return error_set(err, -fd, "cannot open a terminal: the container has no usable /dev/pts/ptmx; mount a file "
+				 "system of type devpts at /dev/pts");
 	if (fd < 0)
 		return error_wrap(err, "cannot open a terminal (if the mode of /dev/pts/ptmx is in the way, mount devpts with "
 				  "ptmxmode=0666)");
@@ -66,6 +68,20 @@ static int set_size(int fd, const struct spec_console_size *size, struct error *
 				 size->width);
 	if (ioctl(fd, TIOCSWINSZ, &w) < 0)
 		return error_sys(err, "cannot set the terminal's size");
+	return 0;
+}
+
+/* Before the program can look: in the parent, at the other end, it would be a race. */
+static int set_foreground(int slave, struct error *err)
+{
+	struct termios t;
+
+	if (tcgetattr(slave, &t) < 0)
+		return error_sys(err, "cannot read the terminal's settings");
+	t.c_oflag &= ~ONLCR;
+	if (tcsetattr(slave, TCSANOW, &t) < 0)
+		return error_sys(err, "cannot set the terminal's settings");
+	terminal_copy_size(slave);
 	return 0;
 }
 
@@ -133,6 +149,8 @@ int terminal_open(const struct terminal_request *r, int *ret_master, int *ret_sl
 		return error_sys(err, "cannot open the terminal's slave");
 	if (r->size)
 		rc = set_size(slave, r->size, err);
+	if (rc == 0 && r->foreground)
+		rc = set_foreground(slave, err);
 	if (rc == 0)
 		rc = give_to_user(slave, r->uid, err);
 	if (rc == 0 && r->console)
@@ -179,6 +197,7 @@ int rootfs_terminal(struct init_ctx *ctx, struct error *err)
 		.uid = p->user.uid,
 		/* Anywhere else the mount would land in a namespace that others look at. */
 		.console = ctx->plan->clone_flags & CLONE_NEWNS,
+		.foreground = !ctx->options->console_socket,
 	};
 	r = terminal_open(&request, &master, &slave, err);
 	if (r < 0)

@@ -26,6 +26,7 @@ struct terminal_request {
 	const struct spec_console_size *size;	/* NULL: as the kernel makes it */
 	uid_t uid;				/* becomes the slave's owner */
 	bool console;				/* also bind it over /dev/console (a mount namespace of its own) */
+	bool foreground;			/* nsrun relays it: newlines stay as they are, the size is the caller's */
 };
 
 /* Opens a new pty in the container's dev/pts. Both descriptors are the caller's, close-on-exec. */
@@ -72,16 +73,18 @@ struct terminal_relay {
 #define TERMINAL_RELAY_INIT {.master = -1, .in = -1, .out = -1}
 enum { TERMINAL_RELAY_FDS = 3 };
 
-/* Takes the master: ONLCR off, the caller's window size, and the caller's terminal (if stdin is one) raw. SIGPIPE is
- * ignored until the relay is closed. When stdin ends, the container is told by its terminal's end-of-file character.
+/* Takes the master, and makes the caller's terminal (if stdin is one) raw. SIGPIPE is ignored until the relay is closed.
+ * When stdin ends, the container is told by its terminal's end-of-file character.
  * The master is closed on failure too. */
 int terminal_relay_open(struct terminal_relay *r, int master, struct error *err);
 /* Fills TERMINAL_RELAY_FDS entries for poll(2); those not of interest have fd -1. */
 void terminal_relay_poll(const struct terminal_relay *r, struct pollfd fds[TERMINAL_RELAY_FDS]);
 /* Moves what can be moved without waiting. 1: goes on; 0: the container has closed its side and all is written. */
 int terminal_relay_step(struct terminal_relay *r, const struct pollfd fds[TERMINAL_RELAY_FDS]);
-/* On SIGWINCH. */
+/* On SIGWINCH: the master gets the window size of the caller's terminal. */
 void terminal_relay_resize(const struct terminal_relay *r);
+/* Gives a pty the window size of the caller's terminal: the first of descriptors 0, 1, 2 that is one. */
+void terminal_copy_size(int pty);
 /* The container's process has ended: writes out what is left in the pty (waiting for stdout, not for the pty),
  * restores the caller's terminal and closes everything. Fine on TERMINAL_RELAY_INIT. */
 void terminal_relay_close(struct terminal_relay *r);

@@ -64,32 +64,23 @@ void terminal_restore(void)
 	errno = saved;
 }
 
-void terminal_relay_resize(const struct terminal_relay *r)
+void terminal_copy_size(int pty)
 {
 	struct winsize w;
 
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO && r->master >= 0; fd++) {
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
 		if (ioctl(fd, TIOCGWINSZ, &w) < 0)
 			continue;
 		if (w.ws_row > 0 && w.ws_col > 0)
-			ioctl(r->master, TIOCSWINSZ, &w);
+			ioctl(pty, TIOCSWINSZ, &w);
 		return;
 	}
 }
 
-static int set_master(int master, struct error *err)
+void terminal_relay_resize(const struct terminal_relay *r)
 {
-	struct termios t;
-	int flags = fcntl(master, F_GETFL);
-
-	if (flags < 0 || fcntl(master, F_SETFL, flags | O_NONBLOCK) < 0)
-		return error_sys(err, "cannot make the terminal's master non-blocking");
-	if (tcgetattr(master, &t) < 0)
-		return error_sys(err, "cannot read the terminal's settings");
-	t.c_oflag &= ~ONLCR;
-	if (tcsetattr(master, TCSANOW, &t) < 0)
-		return error_sys(err, "cannot set the terminal's settings");
-	return 0;
+	if (r->master >= 0)
+		terminal_copy_size(r->master);
 }
 
 /* O_NONBLOCK on descriptor 1 itself would be seen by everybody who shares it. Opening anew gives a description of our
@@ -117,11 +108,12 @@ static void open_output(struct terminal_relay *r)
 
 int terminal_relay_open(struct terminal_relay *r, int master, struct error *err)
 {
-	int rc;
+	int rc, flags = fcntl(master, F_GETFL);
 
 	*r = (struct terminal_relay)TERMINAL_RELAY_INIT;
-	rc = set_master(master, err);
-	if (rc == 0)
+	if (flags < 0 || fcntl(master, F_SETFL, flags | O_NONBLOCK) < 0)
+		rc = error_sys(err, "cannot make the terminal's master non-blocking");
+	else
 		rc = terminal_raw(STDIN_FILENO, err);
 	if (rc < 0) {
 		close(master);
@@ -132,7 +124,7 @@ int terminal_relay_open(struct terminal_relay *r, int master, struct error *err)
 	r->in = fcntl(STDIN_FILENO, F_GETFD) >= 0 ? STDIN_FILENO : -1;
 	open_output(r);
 	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, &r->old_sigpipe);
-	terminal_relay_resize(r);
+	terminal_relay_resize(r); /* it may have changed since the pty was made */
 	return 0;
 }
 
