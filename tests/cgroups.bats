@@ -1,0 +1,250 @@
+#!/usr/bin/env bats
+# Control groups: where a container sits, its limits and device rules, killing and removal. The same tests run on a
+# version 1 (or hybrid) host and on a version 2 one; what only one of them can show says so.
+
+load helpers
+
+setup() {
+	common_setup
+	make_bundle
+	cd "$BUNDLE"
+	V2=
+	[ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ] || V2=1
+	NAME=nsrun-test-$BASHPID
+}
+
+# The container's own directory of a controller: dir pids, with cgroupsPath or the default path.
+dir() {
+	[ "$V2" ] && echo "/sys/fs/cgroup/${2:-$NAME}" || echo "/sys/fs/cgroup/$1/${2:-$NAME}"
+}
+
+# In which cgroup of a controller the process is: path_of PID pids
+path_of() {
+	if [ "$V2" ]; then
+		sed -n 's/^0:://p' "/proc/$1/cgroup"
+	else
+		sed -nE "s/^[0-9]+:([^:]*,)?$2(,[^:]*)?://p" "/proc/$1/cgroup"
+	fi
+}
+
+pid_of() {
+	nsrun state "$1" | jq .pid
+}
+
+@test "nothing is made for a container that asks for nothing" {
+	config_args sleep 1000
+	nsrun run -d "$NAME"
+	[ -z "$(find /sys/fs/cgroup -name "$NAME")" ]
+	[ "$(path_of "$(pid_of "$NAME")" pids)" = "$(path_of $BASHPID pids)" ]
+	nsrun delete --force "$NAME"
+}
+
+@test "device rules alone need one directory, named like the container" {
+	config '.linux.resources.devices = [{allow: false, access: "rwm"}]'
+	config_args sleep 1000
+	nsrun run -d "$NAME"
+	[ "$(find /sys/fs/cgroup -name "$NAME" | wc -l)" = 1 ]
+	[ "$(path_of "$(pid_of "$NAME")" devices)" = "/$NAME" ]
+	nsrun delete --force "$NAME"
+}
+
+@test "limits are written to the files, and to those controllers only" {
+	config '.linux.resources = {pids: {limit: 17}, memory: {limit: 50000000, reservation: 40000000},
+		cpu: {shares: 512, quota: 20000, period: 50000}}'
+	config_args sleep 1000
+	nsrun run -d "$NAME"
+	[ "$(cat "$(dir pids)/pids.max")" = 17 ]
+	if [ "$V2" ]; then
+		[ "$(cat "$(dir)/memory.max")" = 49999872 ]
+		[ "$(cat "$(dir)/cpu.weight")" = 59 ]
+		[ "$(cat "$(dir)/cpu.max")" = "20000 50000" ]
+	else
+		[ "$(cat "$(dir memory)/memory.limit_in_bytes")" = 49999872 ]
+		[ "$(cat "$(dir memory)/memory.soft_limit_in_bytes")" = 39997440 ]
+		[ "$(cat "$(dir cpu)/cpu.shares")" = 512 ]
+		[ "$(cat "$(dir cpu)/cpu.cfs_quota_us")" = 20000 ]
+		[ "$(cat "$(dir cpu)/cpu.cfs_period_us")" = 50000 ]
+		[ "$(find /sys/fs/cgroup -name "$NAME" | wc -l)" = 3 ]
+	fi
+	nsrun delete --force "$NAME"
+}
+
+@test "a limit of pids holds, also for exec" {
+	config '.linux.resources.pids.limit = 3'
+	config_args sleep 1000
+	nsrun run -d "$NAME"
+	sane_run nsrun exec "$NAME" sh -c 'for i in 1 2 3 4 5; do sleep 5 & done; wait'
+	[[ $output == *"can't fork"* ]]
+	nsrun delete --force "$NAME"
+}
+
+@test "a limit of memory holds" {
+	config '.linux.resources.memory.limit = 8000000'
+	config_args sh -c 'head -c 30000000 /dev/zero | tail -c 30000000 | wc -c'
+	sane_run nsrun run "$NAME"
+	[[ $output != *30000000* ]]
+}
+
+@test "cgroupsPath: all controllers that clients read, at that path, and none of its parents is left" {
+	config '.linux.cgroupsPath = $p' --arg p "/$NAME/sub/x"
+	config_args sleep 1000
+	nsrun create "$NAME"
+	local pid controller
+	pid=$(pid_of "$NAME")
+	for controller in pids memory cpu devices; do
+		[ "$(path_of "$pid" $controller)" = "/$NAME/sub/x" ]
+	done
+	nsrun start "$NAME"
+	nsrun exec -d "$NAME" sleep 1000
+	[ "$(wc -l <"$(dir pids "$NAME/sub/x")/cgroup.procs")" = 2 ]
+	nsrun delete --force "$NAME"
+	[ -z "$(find /sys/fs/cgroup -path "*$NAME*")" ]
+}
+
+@test "a parent that others use stays" {
+	config '.linux.cgroupsPath = $p' --arg p "/$NAME/a"
+	config_args sleep 1000
+	nsrun run -d a
+	config '.linux.cgroupsPath = $p' --arg p "/$NAME/b"
+	nsrun run -d b
+	mkdir "$(dir pids)/mine"
+	nsrun delete --force a
+	[ -d "$(dir pids)/b" ] && [ ! -d "$(dir pids)/a" ]
+	nsrun delete --force b
+	[ -d "$(dir pids)/mine" ]
+	rmdir "$(dir pids)/mine" $(find /sys/fs/cgroup -maxdepth 2 -name "$NAME")
+}
+
+@test "a relative cgroupsPath is below the caller's own cgroup" {
+	[ -z "$V2" ] || skip "version 2 puts it beside the caller's own, as runc does"
+	local own=/sys/fs/cgroup/pids/$NAME
+	mkdir "$own"
+	config '.linux.cgroupsPath = "rel/x"'
+	config_args sleep 1000
+	bash -c 'echo $$ >"$1/cgroup.procs"; exec "$2" --root "$ROOT" run -d "$3"' - "$own" "$NSRUN" "$NAME"
+	[ "$(path_of "$(pid_of "$NAME")" pids)" = "/$NAME/rel/x" ]
+	nsrun delete --force "$NAME"
+	rmdir "$own"
+}
+
+@test "a cgroup that is in use is refused, and left alone" {
+	local inside
+	inside=$(dir pids)
+	mkdir "$inside"
+	sleep 1000 3>&- &
+	echo $! >"$inside/cgroup.procs"
+	config '.linux.cgroupsPath = $p' --arg p "/$NAME"
+	sane_run nsrun run t
+	[ "$status" = 1 ]
+	[[ $output == *"container's cgroup is not empty"* ]]
+	[ "$(cat "$inside/cgroup.procs")" = $! ]
+	[ "$(nsrun list -q)" = "" ]
+	kill $!
+	wait $! || true
+	rmdir "$inside"
+}
+
+@test "a frozen cgroup is refused" {
+	local inside file=freezer.state value=FROZEN
+	inside=$(dir freezer)
+	[ ! "$V2" ] || file=cgroup.freeze value=1
+	mkdir "$inside"
+	echo $value >"$inside/$file"
+	config '.linux.cgroupsPath = $p' --arg p "/$NAME"
+	sane_run nsrun run t
+	[ "$status" = 1 ]
+	[[ $output == *"container's cgroup unexpectedly frozen"* ]]
+	rmdir "$inside"
+}
+
+@test "refused: a path that leads out, the root, the systemd driver, unknown drivers" {
+	config '.linux.cgroupsPath = "/a/../../b"'
+	sane_run nsrun run t
+	[ "$status" = 1 ] && [[ $output == *cgroupsPath*".."* ]]
+	config '.linux.cgroupsPath = "/"'
+	sane_run nsrun run t
+	[ "$status" = 1 ] && [[ $output == *"is the root"* ]]
+	config '.linux.cgroupsPath = "/x"'
+	sane_run nsrun --systemd-cgroup run t
+	[ "$status" = 1 ] && [[ $output == *systemd*cgroupfs* ]]
+	sane_run nsrun --cgroup-manager systemd run t
+	[ "$status" = 1 ] && [[ $output == *systemd*cgroupfs* ]]
+	sane_run nsrun --cgroup-manager other run t
+	[ "$status" = 1 ] && [[ $output == *"unknown cgroup manager"* ]]
+}
+
+@test "--cgroup-manager disabled makes none" {
+	config '.linux.cgroupsPath = "/x" | .linux.resources.pids.limit = 5'
+	config_args sleep 1000
+	nsrun --cgroup-manager disabled run -d "$NAME"
+	[ "$(path_of "$(pid_of "$NAME")" pids)" = "$(path_of $BASHPID pids)" ]
+	nsrun delete --force "$NAME"
+}
+
+@test "devices: denied unless allowed, whatever the list starts with (GHSA-g54h-m393-cpwq)" {
+	config '.process.capabilities |= map_values(. + ["CAP_MKNOD", "CAP_SYSLOG"])
+		| .linux.resources.devices = [{allow: true, type: "c", major: 1, minor: 11, access: "r"}]'
+	config_args sh -c 'mknod /k c 1 11; mknod /m c 1 1; mknod /b b 7 0
+		head -c 0 </k && echo kmsg can be read
+		true >/k || echo kmsg cannot be written
+		true </m || echo mem cannot be read
+		true </b || echo loop cannot be read
+		head -c 1 /dev/urandom | wc -c; echo x >/dev/null && echo null'
+	sane_run nsrun run t
+	[ "$status" = 0 ]
+	[[ $output == *"kmsg can be read"* ]]
+	[[ $output == *"kmsg cannot be written"* ]]
+	[[ $output == *"mem cannot be read"* ]]
+	[[ $output == *"loop cannot be read"* ]]
+	[[ $output == *1*null ]]
+}
+
+@test "delete --force kills everything in the cgroup, in sub-cgroups too, and removes them" {
+	config '.linux.cgroupsPath = $p | .linux.resources.pids.limit = 100
+		| .linux.namespaces |= map(select(.type != "pid"))' --arg p "/$NAME"
+	config_args sh -c 'for i in 1 2 3; do sleep 1000 & done; (setsid sleep 1000 &) ; exec sleep 1000'
+	nsrun run -d "$NAME"
+	wait_for 5 eval '[ "$(wc -l <"$(dir pids)/cgroup.procs")" = 5 ]'
+	mkdir -p "$(dir pids)/made/by/container"
+	head -n 1 "$(dir pids)/cgroup.procs" >"$(dir pids)/made/by/container/cgroup.procs"
+	nsrun delete --force "$NAME"
+	[ -z "$(find /sys/fs/cgroup -path "*$NAME*")" ]
+}
+
+@test "a cgroup namespace begins at the container's own cgroup" {
+	config '.linux.namespaces += [{type: "cgroup"}] | .linux.cgroupsPath = $p' --arg p "/$NAME"
+	config_args cat /proc/self/cgroup
+	sane_run nsrun run "$NAME"
+	[ "$status" = 0 ]
+	[[ $output != *"$NAME"* ]]
+	[[ $output == *":/"* ]]
+}
+
+@test "a user namespace's container is in its cgroup, with its limits" {
+	config '.linux.namespaces += [{type: "user"}] | .linux.cgroupsPath = $p | .linux.resources.pids.limit = 20
+		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] | .linux.gidMappings = .linux.uidMappings' \
+		--arg p "/$NAME"
+	config_args sleep 1000
+	chown -R 100000:100000 rootfs
+	chmod -R a+rX "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR"
+	nsrun run -d "$NAME"
+	[ "$(path_of "$(pid_of "$NAME")" pids)" = "/$NAME" ]
+	[ "$(cat "$(dir pids)/pids.max")" = 20 ]
+	nsrun delete --force "$NAME"
+}
+
+@test "a limit that cannot be set names the property, the file and the value, and nothing is left" {
+	config '.linux.resources.cpu.cpus = "0-4000"'
+	sane_run nsrun run "$NAME"
+	[ "$status" = 1 ]
+	[[ $output == *"linux.resources.cpu.cpus"*"0-4000"*"cpuset.cpus"* ]]
+	[ -z "$(find /sys/fs/cgroup -name "$NAME")" ]
+}
+
+@test "unified is refused where version 1 has the controllers" {
+	[ -z "$V2" ] || skip "this host is on version 2"
+	config '.linux.resources.unified = {"pids.max": "5"}'
+	sane_run nsrun run t
+	[ "$status" = 1 ]
+	[[ $output == *"unified"*"cgroup v2"* ]]
+}
