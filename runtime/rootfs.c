@@ -121,24 +121,44 @@ int rootfs_clone_root(const struct init_ctx *ctx, struct error *err)
 	return r < 0 ? r : take_fd(&tree);
 }
 
-/* On top of "/", where paths do not see it: they start at the root directory that init still has, below it. */
-static int attach_root(const struct init_ctx *ctx, struct error *err)
-{
-	if (move_mount(ctx->root_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return error_sys(err, "cannot attach the root file system");
-	return 0;
-}
-
 /* Mounted on a shared mount the root would show up on the host, and pivot_root(2) would not have it. Volumes that lie on
- * the host's root are copied before it is taken out, so that they stay its peers. */
-static int isolate_slash(struct init_ctx *ctx, struct error *err)
+ * that mount are copied before it is taken out, so that they stay its peers. */
+static int isolate_parent(struct init_ctx *ctx, int below, struct error *err)
 {
 	struct mount_attr a = {.propagation = MS_PRIVATE};
+	auto_close int dir = openat(below, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r = ctx->mount_fds ? 0 : rootfs_clone_sources(ctx, err);
 
-	if (r == 0 && mount_setattr(AT_FDCWD, "/", 0, &a, sizeof(a)) < 0)
-		return error_sys(err, "cannot take / out of the host's propagation");
-	return r;
+	if (r < 0)
+		return r;
+	for (int depth = 0; depth < PATH_MAX && dir >= 0; depth++) {
+		int up;
+
+		if (mount_setattr(dir, "", AT_EMPTY_PATH, &a, sizeof(a)) == 0)
+			return 0;
+		if (errno != EINVAL) /* no mount's root: higher up */
+			break;
+		up = openat(dir, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close(dir);
+		dir = up;
+	}
+	return error_sys(err, "cannot take the mount that holds the root out of the host's propagation");
+}
+
+/* On top of where it lies: createContainer hooks mount beneath that path. A user namespace that cannot reach it has the
+ * root on top of "/", where no path sees it. */
+static int attach_root(struct init_ctx *ctx, struct error *err)
+{
+	auto_close int dir = open_root(ctx, err);
+	int r = 0;
+
+	if (dir == -EACCES)
+		dir = fs_open_at(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0, err);
+	if (dir < 0)
+		return dir;
+	if (shares(ctx->spec->linux_.rootfs_propagation))
+		r = isolate_parent(ctx, dir, err);
+	return r < 0 ? r : mountfd_attach(ctx->root_fd, dir, ctx->spec->root->path, err);
 }
 
 int rootfs_prepare(struct init_ctx *ctx, struct error *err)
@@ -152,12 +172,7 @@ int rootfs_prepare(struct init_ctx *ctx, struct error *err)
 		ctx->root_fd = copied ? rootfs_clone_root(ctx, err) : open_root(ctx, err);
 	if (ctx->root_fd < 0)
 		return ctx->root_fd;
-	/* Over the host's own tree the first mounts hide the sources of the next ones: /run from /run/netns. */
-	if (!copied)
-		return own && !ctx->mount_fds ? rootfs_clone_sources(ctx, err) : 0;
-	if (shares(ctx->spec->linux_.rootfs_propagation))
-		r = isolate_slash(ctx, err);
-	return r < 0 ? r : attach_root(ctx, err);
+	return copied ? attach_root(ctx, err) : 0;
 }
 
 /* --- enter -------------------------------------------------------------------------------------------------- */
@@ -256,12 +271,16 @@ static int hide_virtual_mounts(int root, struct error *err)
 	return r;
 }
 
-/* --no-pivot, for hosts whose root is an initramfs. The root lies on top of "/" already. */
-static int enter_by_chroot_only(const struct init_ctx *ctx, struct error *err)
+/* --no-pivot, for hosts whose root is an initramfs. */
+static int enter_by_move(const struct init_ctx *ctx, struct error *err)
 {
 	int r = hide_virtual_mounts(ctx->root_fd, err);
 
-	return r < 0 ? r : enter_by_chroot(ctx->root_fd, err);
+	if (r < 0)
+		return r;
+	if (move_mount(ctx->root_fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return error_sys(err, "cannot move the root file system onto /");
+	return enter_by_chroot(ctx->root_fd, err);
 }
 
 int rootfs_enter(struct init_ctx *ctx, struct error *err)
@@ -273,7 +292,7 @@ int rootfs_enter(struct init_ctx *ctx, struct error *err)
 	else if (!rootfs_own_namespace(ctx))
 		r = enter_by_chroot(ctx->root_fd, err);
 	else if (ctx->options && ctx->options->no_pivot)
-		r = enter_by_chroot_only(ctx, err);
+		r = enter_by_move(ctx, err);
 	else
 		r = enter_by_pivot(ctx, err);
 	if (r == 0)

@@ -266,15 +266,20 @@ add_user_namespace() {
 }
 
 @test "with rootfsPropagation shared, a shared volume carries the container's mounts to the host" {
-	mount --bind "$VOLUME" "$VOLUME"
-	mount --make-shared "$VOLUME"
+	local shared
 	config '.linux.rootfsPropagation = "shared" |
 		.mounts += [{"destination": "/mnt", "source": "volume", "options": ["rbind", "rshared"]}] |
 		.process.capabilities = ([.process.capabilities | to_entries[] | .value += ["CAP_SYS_ADMIN"]] | from_entries)'
-	run_sh 'mount -t tmpfs t-inner /mnt/sub && touch /mnt/sub/inner'
-	[ "$status" -eq 0 ]
-	[ -e "$VOLUME/sub/inner" ]
-	umount "$VOLUME/sub" "$VOLUME"
+	# A mount of its own, and the mount that the root is on, too.
+	for shared in "$VOLUME" "$BUNDLE"; do
+		mount --bind "$shared" "$shared"
+		mount --make-shared "$shared"
+		run_sh 'mount -t tmpfs t-inner /mnt/sub && touch /mnt/sub/inner'
+		[ "$status" -eq 0 ]
+		[ -e "$VOLUME/sub/inner" ]
+		[ "$(grep -c "$BUNDLE" /proc/self/mountinfo)" -eq 2 ]
+		umount "$VOLUME/sub" "$shared"
+	done
 }
 
 @test "remount changes the flags of what is there" {

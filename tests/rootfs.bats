@@ -227,6 +227,18 @@ y" ]
 	[[ "$output" == *$'\nbin\n'* ]]
 }
 
+@test "createContainer hooks may mount beneath the root's path" {
+	cat >"$BUNDLE/hook" <<-END
+		#!/bin/sh
+		test -c $BUNDLE/rootfs/dev/null && mount -t tmpfs t-hook $BUNDLE/rootfs/tmp && touch $BUNDLE/rootfs/tmp/from-hook
+	END
+	chmod 755 "$BUNDLE/hook"
+	config '.hooks.createContainer = [{"path": $p, "env": ["PATH=/bin:/usr/bin"]}]' --arg p "$BUNDLE/hook"
+	run_sh 'ls /tmp'
+	[ "$output" = from-hook ]
+	[ ! -e "$BUNDLE/rootfs/tmp/from-hook" ]
+}
+
 @test "--no-pivot: the root is changed, and no other procfs is in reach" {
 	config_args sh -c 'ls /; grep -c " - proc " /proc/self/mountinfo; touch /made'
 	sane_run nsrun run --no-pivot -b "$BUNDLE" t
