@@ -69,7 +69,8 @@ static int add_namespace(struct json_doc *doc, struct json_value *namespaces, co
 }
 
 /* A copy of the array without what `drop` says. */
-static struct json_value *filter(struct json_doc *doc, const struct json_value *array, bool (*drop)(const struct json_value *))
+static struct json_value *filter(struct json_doc *doc, const struct json_value *array,
+				 bool (*drop)(const struct json_value *))
 {
 	struct json_value *kept = json_make(doc, JSON_ARRAY);
 
@@ -123,8 +124,10 @@ static int make_rootless(struct json_doc *doc, struct error *err)
 	struct json_value *linux_ = json_get(json_root(doc), "linux");
 	struct json_value *namespaces = filter(doc, json_get(linux_, "namespaces"), is_network);
 
-	if (!sys || !namespaces || add_namespace(doc, namespaces, "user") < 0 || json_set(doc, linux_, "namespaces", namespaces) < 0 ||
-	    set_own_id(doc, linux_, "uidMappings", geteuid()) < 0 || set_own_id(doc, linux_, "gidMappings", getegid()) < 0 ||
+	if (!sys || !namespaces || add_namespace(doc, namespaces, "user") < 0 ||
+	    json_set(doc, linux_, "namespaces", namespaces) < 0 ||
+	    set_own_id(doc, linux_, "uidMappings", geteuid()) < 0 ||
+	    set_own_id(doc, linux_, "gidMappings", getegid()) < 0 ||
 	    rootless_mounts(doc, json_get(json_root(doc), "mounts"), json_root(sys)) < 0)
 		return error_oom(err);
 	json_unset(linux_, "resources");
@@ -155,7 +158,8 @@ struct options {
 };
 
 static const struct cli_option options[] = {
-	{"bundle", 'b', CLI_STRING, offsetof(struct options, bundle), "DIR", "the bundle's directory (default: the current one)"},
+	{"bundle", 'b', CLI_STRING, offsetof(struct options, bundle), "DIR",
+	 "the bundle's directory (default: the current one)"},
 	{"rootless", 0, CLI_BOOL, offsetof(struct options, rootless), NULL, "for a user without privileges"},
 	{"check", 0, CLI_BOOL, offsetof(struct options, check), NULL,
 	 "write nothing: check the configuration that is there (FILE instead of config.json)"},

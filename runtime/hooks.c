@@ -56,7 +56,8 @@ static int run_one(const struct spec_hook *h, char *const *env, const struct buf
 	int status, r = spawn_run(&s, &status, err);
 
 	if (r == -ETIMEDOUT)
-		return error_set(err, ETIMEDOUT, "%s took longer than its timeout of %u s and was killed", h->path, h->timeout);
+		return error_set(err, ETIMEDOUT,
+				 "%s took longer than its timeout of %u s and was killed", h->path, h->timeout);
 	if (r < 0)
 		return r;
 	if (WIFEXITED(status) && !WEXITSTATUS(status))

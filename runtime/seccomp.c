@@ -109,10 +109,12 @@ static int check_args(size_t i, const struct spec_syscall *call, struct error *e
 		const struct spec_syscall_arg *a = &call->args[j];
 
 		if (a->index > ARG_INDEX_MAX)
-			return error_set(err, EINVAL, "linux.seccomp.syscalls[%zu].args[%zu].index: %u is more than %d", i, j,
+			return error_set(err, EINVAL,
+					 "linux.seccomp.syscalls[%zu].args[%zu].index: %u is more than %d", i, j,
 					 a->index, ARG_INDEX_MAX);
 		if (!find(seccomp_operators, a->op))
-			return error_set(err, EINVAL, "linux.seccomp.syscalls[%zu].args[%zu].op: there is no operator \"%s\"", i,
+			return error_set(err, EINVAL,
+					 "linux.seccomp.syscalls[%zu].args[%zu].op: there is no operator \"%s\"", i,
 					 j, a->op);
 	}
 	return 0;
@@ -150,12 +152,14 @@ int seccomp_check(const struct spec_seccomp *s, struct error *err)
 	if (r < 0)
 		return r;
 	if (!strcmp(s->default_action, "SCMP_ACT_NOTIFY"))
-		return error_set(err, EINVAL, "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be used as default action");
+		return error_set(err, EINVAL,
+				 "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be used as default action");
 	if (!str_empty(s->listener_metadata) && str_empty(s->listener_path))
 		return error_set(err, EINVAL, "linux.seccomp.listenerMetadata: must not be set without listenerPath");
 	for (size_t i = 0; s->architectures && s->architectures[i]; i++)
 		if (!find(seccomp_architectures, s->architectures[i]))
-			return error_set(err, EINVAL, "linux.seccomp.architectures[%zu]: libseccomp knows no \"%s\"", i,
+			return error_set(err, EINVAL,
+					 "linux.seccomp.architectures[%zu]: libseccomp knows no \"%s\"", i,
 					 s->architectures[i]);
 	for (size_t i = 0; s->flags && s->flags[i]; i++)
 		if (!find(seccomp_flags, s->flags[i]))
@@ -273,9 +277,11 @@ int seccomp_load_program(const struct seccomp_program *p, struct error *err)
 	if (r >= 0)
 		return (int)r;
 	if (errno == EACCES)
-		return error_set(err, EACCES, "cannot load the seccomp filter: it needs CAP_SYS_ADMIN or process.noNewPrivileges");
+		return error_set(err, EACCES,
+				 "cannot load the seccomp filter: it needs CAP_SYS_ADMIN or process.noNewPrivileges");
 	if (errno == EINVAL)
-		return error_set(err, EINVAL, "cannot load the seccomp filter: this kernel refuses the program or its flags (%#x)",
+		return error_set(err, EINVAL,
+				 "cannot load the seccomp filter: this kernel refuses the program or its flags (%#x)",
 				 p->flags);
 	return error_sys(err, "cannot load the seccomp filter");
 }

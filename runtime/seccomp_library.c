@@ -114,8 +114,9 @@ static int export_filter(scmp_filter_ctx ctx, struct sock_filter *out, size_t ro
 		return error_set(err, -r, "cannot make the seccomp filter: %s", strerror(-r));
 	size = lseek(fd, 0, SEEK_END);
 	if (size < 0 || (size_t)size / sizeof(*out) > room)
-		return error_set(err, E2BIG, "the seccomp filter is too long for the kernel (%d instructions): shorten linux.seccomp",
-				 BPF_MAXINSNS);
+		return error_set(err, E2BIG,
+				 "the seccomp filter is too long for the kernel (%d instructions): shorten "
+				 "linux.seccomp", BPF_MAXINSNS);
 	if (pread(fd, out, (size_t)size, 0) != size)
 		return error_sys(err, "cannot read the seccomp filter back");
 	*ret_n = (size_t)size / sizeof(*out);

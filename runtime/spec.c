@@ -173,8 +173,9 @@ int spec_load(struct spec *s, int dirfd, const char *path, struct error *err)
 	*s = (struct spec){0};
 	r = fs_read_at(dirfd, path, JSON_MAX_SIZE, &text, &len, err);
 	if (r == -ENOENT)
-		return error_set(err, ENOENT, "JSON specification file %s not found: a bundle needs one (`nsrun spec` writes an example)",
-				 path);
+		return error_set(err, ENOENT,
+				 "JSON specification file %s not found: a bundle needs one (`nsrun spec` writes an "
+				 "example)", path);
 	if (r < 0)
 		return r;
 	r = spec_parse(s, slash ? slash + 1 : path, text, len, err);

@@ -41,7 +41,8 @@ static int check_rlimits(const struct spec_process *p, struct error *err)
 		if (seen & 1u << number)
 			return error_set(err, EINVAL, "process.rlimits[%zu].type: %s is given twice", i, l->type);
 		if (l->soft > l->hard)
-			return error_set(err, EINVAL, "process.rlimits[%zu].soft: %s has a soft limit above its hard limit",
+			return error_set(err, EINVAL,
+					 "process.rlimits[%zu].soft: %s has a soft limit above its hard limit",
 					 i, l->type);
 		seen |= 1u << number;
 	}
@@ -51,7 +52,8 @@ static int check_rlimits(const struct spec_process *p, struct error *err)
 int spec_check_process(const struct spec_process *p, struct error *err)
 {
 	if (p->has_oom_score_adj && (p->oom_score_adj < -1000 || p->oom_score_adj > 1000))
-		return error_set(err, EINVAL, "process.oomScoreAdj: %d is not within -1000 and 1000", p->oom_score_adj);
+		return error_set(err, EINVAL,
+				 "process.oomScoreAdj: %d is not within -1000 and 1000", p->oom_score_adj);
 	if (p->user.has_umask && p->user.umask > 0777)
 		return error_set(err, EINVAL, "process.user.umask: %u is more than 511 (octal 777)", p->user.umask);
 	for (size_t i = 0; i < strv_len(p->env); i++)
@@ -63,8 +65,10 @@ int spec_check_process(const struct spec_process *p, struct error *err)
 static int check_process(const struct spec *s, struct error *err)
 {
 	/* With services, process only gives `exec` its defaults (specs/bundle.md). */
+	if (!s->process && s->services)
+		return 0;
 	if (!s->process)
-		return s->services ? 0 : error_set(err, EINVAL, "process: missing, and the annotation org.nsrun.services names no services");
+		return error_set(err, EINVAL, "process: missing, and the annotation org.nsrun.services names no services");
 	if (!s->services && (!s->process->args || !s->process->args[0]))
 		return error_set(err, EINVAL, "process.args: must name a program");
 	return spec_check_process(s->process, err);
@@ -85,8 +89,8 @@ static int check_uts_name(const struct spec *s, const char *property, const char
 	if (str_empty(name))
 		return 0;
 	if (!has_ns(s, NS_UTS))
-		return error_set(err, EINVAL, "%s: cannot be set without a uts namespace: add one to linux.namespaces",
-				 property);
+		return error_set(err, EINVAL,
+				 "%s: cannot be set without a uts namespace: add one to linux.namespaces", property);
 	if (strlen(name) > UTS_NAME_MAX)
 		return error_set(err, EINVAL, "%s: longer than %d bytes", property, UTS_NAME_MAX);
 	return 0;
@@ -138,11 +142,13 @@ static int check_mappings(const struct spec *s, struct error *err)
 	int r;
 
 	if (mappings && !user)
-		return error_set(err, EINVAL, "linux.%s: user namespace mappings specified, but linux.namespaces has no user namespace",
-				 l->n_uid_mappings ? "uidMappings" : "gidMappings");
+		return error_set(err, EINVAL,
+				 "linux.%s: user namespace mappings specified, but linux.namespaces has no user "
+				 "namespace", l->n_uid_mappings ? "uidMappings" : "gidMappings");
 	/* Maps beside a path are accepted: Kubernetes' clients repeat there the ones that the joined namespace has. */
 	if (user && str_empty(user->path) && (!l->n_uid_mappings || !l->n_gid_mappings))
-		return error_set(err, EINVAL, "linux.%s: missing: a new user namespace needs uidMappings and gidMappings",
+		return error_set(err, EINVAL,
+				 "linux.%s: missing: a new user namespace needs uidMappings and gidMappings",
 				 l->n_uid_mappings ? "gidMappings" : "uidMappings");
 	r = check_maps("linux.uidMappings", l->uid_mappings, l->n_uid_mappings, err);
 	return r < 0 ? r : check_maps("linux.gidMappings", l->gid_mappings, l->n_gid_mappings, err);
@@ -154,15 +160,18 @@ static int check_devices(const struct spec *s, struct error *err)
 		const struct spec_device *d = &s->linux_.devices[i];
 
 		if (strlen(d->type) != 1 || !strchr("cbup", d->type[0]))
-			return error_set(err, EINVAL, "linux.devices[%zu].type: \"%s\" is not one of c, b, u, p", i, d->type);
+			return error_set(err, EINVAL,
+					 "linux.devices[%zu].type: \"%s\" is not one of c, b, u, p", i, d->type);
 		if (d->type[0] != 'p' && (!d->has_major || !d->has_minor))
-			return error_set(err, EINVAL, "linux.devices[%zu].%s: missing", i, d->has_major ? "minor" : "major");
+			return error_set(err, EINVAL,
+					 "linux.devices[%zu].%s: missing", i, d->has_major ? "minor" : "major");
 		if (d->major < 0 || d->major > 4095 || d->minor < 0 || d->minor > 1048575)
 			return error_set(err, EINVAL, "linux.devices[%zu]: there is no device %lld:%lld", i,
 					 (long long)d->major, (long long)d->minor);
 	}
 	if (s->linux_.n_devices && !has_ns(s, NS_MOUNT))
-		return error_set(err, EINVAL, "linux.devices: device nodes need a mount namespace: add one to linux.namespaces");
+		return error_set(err, EINVAL,
+				 "linux.devices: device nodes need a mount namespace: add one to linux.namespaces");
 	return 0;
 }
 
@@ -174,9 +183,11 @@ static int check_device_rules(const struct spec *s, struct error *err)
 		const struct spec_device_rule *d = &r->devices[i];
 
 		if (!str_empty(d->type) && (strlen(d->type) != 1 || !strchr("abc", d->type[0])))
-			return error_set(err, EINVAL, "linux.resources.devices[%zu].type: \"%s\" is not one of a, b, c", i, d->type);
+			return error_set(err, EINVAL,
+					 "linux.resources.devices[%zu].type: \"%s\" is not one of a, b, c", i, d->type);
 		if (!str_empty(d->access) && d->access[strspn(d->access, "rwm")])
-			return error_set(err, EINVAL, "linux.resources.devices[%zu].access: \"%s\" is not made of r, w, m", i,
+			return error_set(err, EINVAL,
+					 "linux.resources.devices[%zu].access: \"%s\" is not made of r, w, m", i,
 					 d->access);
 	}
 	return 0;
@@ -187,8 +198,9 @@ static int check_paths(const struct spec *s, const char *property, char *const *
 	if (!strv_len(paths))
 		return 0;
 	if (!has_ns(s, NS_MOUNT))
-		return error_set(err, EINVAL, "%s: cannot restrict paths without a mount namespace: add one to linux.namespaces, or leave this out",
-				 property);
+		return error_set(err, EINVAL,
+				 "%s: cannot restrict paths without a mount namespace: add one to linux.namespaces, "
+				 "or leave this out", property);
 	for (size_t i = 0; paths[i]; i++)
 		if (paths[i][0] != '/')
 			return error_set(err, EINVAL, "%s[%zu]: must be an absolute path", property, i);
@@ -207,10 +219,12 @@ static int check_protection(const struct spec *s, struct error *err)
 	if (r < 0)
 		return r;
 	if (!str_empty(propagation) && !strv_has((char *const *)words, propagation))
-		return error_set(err, EINVAL, "linux.rootfsPropagation: \"%s\" is not one of shared, slave, private, unbindable",
+		return error_set(err, EINVAL,
+				 "linux.rootfsPropagation: \"%s\" is not one of shared, slave, private, unbindable",
 				 propagation);
 	if (!str_empty(propagation) && !has_ns(s, NS_MOUNT))
-		return error_set(err, EINVAL, "linux.rootfsPropagation: needs a mount namespace: add one to linux.namespaces");
+		return error_set(err, EINVAL,
+				 "linux.rootfsPropagation: needs a mount namespace: add one to linux.namespaces");
 	if (s->root->readonly && !has_ns(s, NS_MOUNT))
 		return error_set(err, EINVAL, "root.readonly: needs a mount namespace: add one to linux.namespaces");
 	return 0;

@@ -28,17 +28,21 @@ static int check_id_mapped(const struct spec *s, size_t i, struct error *err)
 	if (!has_option(m, "bind", "rbind"))
 		return error_set(err, EINVAL, "mounts[%zu]: id-mapped mounts are only supported for bind mounts", i);
 	if (maps && (!m->n_uid_mappings || !m->n_gid_mappings))
-		return error_set(err, EINVAL, "mounts[%zu]: id-mapped mounts must have both uid and gid mappings specified", i);
+		return error_set(err, EINVAL,
+				 "mounts[%zu]: id-mapped mounts must have both uid and gid mappings specified", i);
 	if (!maps && !spec_namespace(s, NS_USER))
-		return error_set(err, EINVAL, "mounts[%zu]: idmap without uidMappings and gidMappings takes the container's, but it has no user namespace",
-				 i);
+		return error_set(err, EINVAL,
+				 "mounts[%zu]: idmap without uidMappings and gidMappings takes the container's, but "
+				 "it has no user namespace", i);
 	return 0;
 }
 
 int spec_check_mounts(const struct spec *s, struct error *err)
 {
 	if (s->n_mounts && !spec_namespace(s, NS_MOUNT))
-		return error_set(err, EINVAL, "mounts: cannot mount without a mount namespace, as the mounts would stay on the host: "
+		return error_set(err, EINVAL,
+				 "mounts: cannot mount without a mount namespace, as the mounts would stay on the "
+				 "host: "
 				 "add {\"type\": \"mount\"} to linux.namespaces, or leave mounts empty");
 	for (size_t i = 0; i < s->n_mounts; i++) {
 		const struct spec_mount *m = &s->mounts[i];
@@ -82,8 +86,8 @@ static void with_dots(const char *name, char *out, size_t size)
 /* A component ".." (in either spelling) would leave the namespaced part. */
 static bool climbs(const char *dotted)
 {
-	return strstr(dotted, "..") || strstr(dotted, "//") || strstr(dotted, "/.") || strstr(dotted, "./") || dotted[0] == '.' ||
-	       dotted[0] == '/';
+	return strstr(dotted, "..") || strstr(dotted, "//") || strstr(dotted, "/.") || strstr(dotted, "./") ||
+	       dotted[0] == '.' || dotted[0] == '/';
 }
 
 /* The kind of namespace that holds the parameter (its name with dots), or -1. */
@@ -107,13 +111,18 @@ static int check_sysctl(const struct spec *s, const char *key, struct error *err
 	if (strlen(key) >= sizeof(name) || climbs(name))
 		return error_set(err, EINVAL, "linux.sysctl: \"%s\" is no name of a kernel parameter", key);
 	if (!strcmp(name, "kernel.hostname"))
-		return error_set(err, EINVAL, "linux.sysctl: \"%s\" is not allowed as it conflicts with the OCI \"hostname\" field", key);
+		return error_set(err, EINVAL,
+				 "linux.sysctl: \"%s\" is not allowed as it conflicts with the OCI \"hostname\" "
+				 "field", key);
 	kind = sysctl_kind(name);
 	if (kind < 0)
-		return error_set(err, EINVAL, "linux.sysctl: \"%s\" is not in a separate kernel namespace, so it would change the host", key);
+		return error_set(err, EINVAL,
+				 "linux.sysctl: \"%s\" is not in a separate kernel namespace, so it would change the "
+				 "host", key);
 	if (!spec_namespace(s, (enum ns_kind)kind))
-		return error_set(err, EINVAL, "linux.sysctl: \"%s\" would change the host: linux.namespaces has no %s namespace to hold it",
-				 key, ns_info[kind].word);
+		return error_set(err, EINVAL,
+				 "linux.sysctl: \"%s\" would change the host: linux.namespaces has no %s namespace "
+				 "to hold it", key, ns_info[kind].word);
 	return 0;
 }
 
@@ -143,15 +152,18 @@ static int check_device_name(const struct spec *s, size_t i, struct error *err)
 	if (strstr(name, "%d"))
 		return 0;
 	if (!strcmp(name, "lo"))
-		return error_set(err, EINVAL, "linux.netDevices.%s: the container has an interface lo of its own", d->host_name);
+		return error_set(err, EINVAL,
+				 "linux.netDevices.%s: the container has an interface lo of its own", d->host_name);
 	for (size_t j = 0; j < i; j++)
 		if (!strcmp(name, final_name(&s->linux_.net_devices[j])))
-			return error_set(err, EINVAL, "linux.netDevices.%s: two devices would be named %s in the container",
+			return error_set(err, EINVAL,
+					 "linux.netDevices.%s: two devices would be named %s in the container",
 					 d->host_name, name);
 	for (size_t j = 0; j < s->n_attachments; j++)
 		if (!strcmp(name, s->attachments[j].ifname))
-			return error_set(err, EINVAL, "linux.netDevices.%s: the annotation org.nsrun.net.%s makes an interface of the same name",
-					 d->host_name, name);
+			return error_set(err, EINVAL,
+					 "linux.netDevices.%s: the annotation org.nsrun.net.%s makes an interface of "
+					 "the same name", d->host_name, name);
 	return 0;
 }
 
@@ -162,7 +174,9 @@ int spec_check_net(const struct spec *s, struct error *err)
 						     NULL;
 
 	if (what && !spec_namespace(s, NS_NET))
-		return error_set(err, EINVAL, "%s without a network namespace: add {\"type\": \"network\"} to linux.namespaces", what);
+		return error_set(err, EINVAL,
+				 "%s without a network namespace: add {\"type\": \"network\"} to "
+				 "linux.namespaces", what);
 	for (size_t i = 0; i < s->linux_.n_net_devices; i++) {
 		int r = check_device_name(s, i, err);
 

@@ -43,8 +43,9 @@ static int decode_net_device(struct spec_netdev *d, const char *key, const struc
 	const struct json_value *name;
 
 	if (!spec_is_ifname(key))
-		return error_set(err, EINVAL, "linux.netDevices: \"%s\" is no interface name (1 to 15 bytes without '/', ':', '%%' and space)",
-				 key);
+		return error_set(err, EINVAL,
+				 "linux.netDevices: \"%s\" is no interface name (1 to 15 bytes without '/', ':', "
+				 "'%%' and space)", key);
 	if (v->what != JSON_OBJECT)
 		return error_set(err, EINVAL, "linux.netDevices.%s: expected an object", key);
 	d->host_name = key;
@@ -55,7 +56,8 @@ static int decode_net_device(struct spec_netdev *d, const char *key, const struc
 		return error_set(err, EINVAL, "linux.netDevices.%s.name: expected a string", key);
 	if (!is_ifname_template(name->text))
 		return error_set(err, EINVAL,
-				 "linux.netDevices.%s.name: \"%s\" is no interface name (1 to 15 bytes without '/', ':' and space; one %%d may stand for a number)",
+				 "linux.netDevices.%s.name: \"%s\" is no interface name (1 to 15 bytes without '/', ':' "
+				 "and space; one %%d may stand for a number)",
 				 key, name->text);
 	d->name = name->text;
 	return 0;
@@ -91,13 +93,15 @@ int spec_add_attachment(struct spec *s, const char *ifname, const char *file, st
 	bool same;
 
 	if (!spec_is_ifname(ifname))
-		return error_set(err, EINVAL, "\"%s\" is no interface name (1 to 15 bytes without '/', ':', '%%' and space)",
+		return error_set(err, EINVAL,
+				 "\"%s\" is no interface name (1 to 15 bytes without '/', ':', '%%' and space)",
 				 ifname);
 	if (!*file)
 		return error_set(err, EINVAL, "no network configuration file is named for interface %s", ifname);
 	if (!spec_namespace(s, NS_NET))
-		return error_set(err, EINVAL, "interface %s cannot be made without a network namespace: add {\"type\": \"network\"} to linux.namespaces",
-				 ifname);
+		return error_set(err, EINVAL,
+				 "interface %s cannot be made without a network namespace: add {\"type\": "
+				 "\"network\"} to linux.namespaces", ifname);
 	while (at < s->n_attachments && strcmp(s->attachments[at].ifname, ifname) < 0)
 		at++;
 	same = at < s->n_attachments && !strcmp(s->attachments[at].ifname, ifname);
@@ -134,7 +138,8 @@ static int decode_annotation(struct spec *s, const char *key, const char *value,
 			return error_set(err, EINVAL, "annotations.%s: must not be empty", key);
 		s->services = value;
 	} else {
-		return error_set(err, EINVAL, "annotations.%s: nsrun has no such annotation; it has " ANNOTATION_NET "IFNAME, "
+		return error_set(err, EINVAL,
+				 "annotations.%s: nsrun has no such annotation; it has " ANNOTATION_NET "IFNAME, "
 				 ANNOTATION "netns and " ANNOTATION "services", key);
 	}
 	return 0;
