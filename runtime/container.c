@@ -42,16 +42,36 @@ static bool is_deleted(int dir_fd)
 	return fstat(dir_fd, &st) == 0 && st.st_nlink == 0;
 }
 
+/* A creator that was killed early has not made the file. With the root locked nobody removes the directory meanwhile,
+ * and finds it not empty then. */
+static int make_lock_file(const struct container *c, struct error *err)
+{
+	auto_close int root = state_open_root(false, err);
+	int fd;
+
+	if (root < 0)
+		return root;
+	if (flock(root, LOCK_SH) < 0)
+		return error_sys(err, "cannot lock the state root %s", globals.root);
+	fd = openat(c->dir_fd, "lock", O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno == ENOENT ? no_such_container(c->id, err) : error_sys(err, "cannot lock container %s", c->id);
+	return fd;
+}
+
 int container_lock(struct container *c, struct error *err)
 {
 	int rc;
 
 	if (c->lock_fd >= 0)
 		return 0;
-	/* A creator that was killed early has not made it. */
-	c->lock_fd = openat(c->dir_fd, "lock", O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+	c->lock_fd = openat(c->dir_fd, "lock", O_RDONLY | O_CLOEXEC);
+	if (c->lock_fd < 0 && errno != ENOENT)
+		return error_sys(err, "cannot lock container %s", c->id);
 	if (c->lock_fd < 0)
-		return errno == ENOENT ? no_such_container(c->id, err) : error_sys(err, "cannot lock container %s", c->id);
+		c->lock_fd = make_lock_file(c, err);
+	if (c->lock_fd < 0)
+		return c->lock_fd;
 	do
 		rc = flock(c->lock_fd, LOCK_EX);
 	while (rc < 0 && errno == EINTR);

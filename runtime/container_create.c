@@ -150,12 +150,14 @@ static int lock_directory(struct container *c, int root, struct error *err)
 	c->lock_fd = fs_open_at(c->dir_fd, "lock", O_RDONLY | O_CREAT, 0600, err);
 	if (c->lock_fd < 0)
 		return c->lock_fd;
-	/* A `delete --force` that came in between holds it now and removes the directory; then the next file fails. */
-	if (flock(c->lock_fd, LOCK_EX) < 0)
-		return error_sys(err, "cannot lock container %s", c->id);
-	return 0;
+	if (flock(c->lock_fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	return errno == EWOULDBLOCK ? error_set(err, EBUSY, "container %s is being deleted", c->id) :
+				      error_sys(err, "cannot lock container %s", c->id);
 }
 
+/* From making the directory until its lock is held the root is locked, too (specs/state.md): a `delete --force` that
+ * finds the directory in between must not take it away from under us. */
 static int make_directory(struct container *c, struct error *err)
 {
 	auto_close int root = state_open_root(true, err);
@@ -163,11 +165,13 @@ static int make_directory(struct container *c, struct error *err)
 
 	if (root < 0)
 		return root;
+	if (flock(root, LOCK_SH) < 0)
+		return error_sys(err, "cannot lock the state root %s", globals.root);
 	if (mkdirat(root, c->id, 0700) < 0)
 		return errno == EEXIST ? error_set(err, EEXIST, "container with id exists: %s", c->id) :
 					 error_sys(err, "cannot make the directory of container %s in %s", c->id, globals.root);
 	rc = lock_directory(c, root, err);
-	if (rc < 0)
+	if (rc < 0 && rc != -EBUSY)
 		(void)fs_remove_tree(root, c->id, NULL);
 	return rc;
 }

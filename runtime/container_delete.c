@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -56,11 +57,16 @@ static int remove_cgroups(const struct container *c, struct error *err)
 	return rc;
 }
 
+/* With the root locked nobody makes a lock file in it meanwhile (container_lock()), and no creator is about to. */
 static int remove_directory(struct container *c, struct error *err)
 {
 	auto_close int root = state_open_root(false, err);
 
-	return root < 0 ? root : fs_remove_tree(root, c->id, err);
+	if (root < 0)
+		return root;
+	if (flock(root, LOCK_EX) < 0)
+		return error_sys(err, "cannot lock the state root %s", globals.root);
+	return fs_remove_tree(root, c->id, err);
 }
 
 int container_take_back(struct container *c, bool poststop, struct error *err)
