@@ -174,7 +174,7 @@ static int mount_v1(const struct init_ctx *ctx, const struct mount_opts *o, int 
 
 /* Where the unified hierarchy cannot be mounted (a user namespace without a cgroup namespace of its own), the
  * container's part of the host's is shown. */
-static int clone_v2(struct error *err)
+static int clone_v2(const char *base, struct error *err)
 {
 	auto_free char *text = NULL;
 	char *next, *line;
@@ -184,21 +184,21 @@ static int clone_v2(struct error *err)
 	next = text;
 	while (r == 0 && (line = strsep(&next, "\n")))
 		if (parse_line(line, &h) && !*h.controllers) {
-			auto_free char *path = str_printf(CGROUP_DIR "%s", h.path);
+			auto_free char *path = str_printf("%s%s", base, h.path);
 
 			return path ? mountfd_clone(AT_FDCWD, path, false, err) : error_oom(err);
 		}
 	return r < 0 ? r : error_set(err, ENOENT, "/proc/self/cgroup names no unified hierarchy");
 }
 
-static int mount_v2(const struct mount_opts *o, int target, struct error *err)
+static int mount_v2(const struct mount_opts *o, const char *base, int target, struct error *err)
 {
 	struct error e = {0};
 	auto_close int mount = mountfd_new("cgroup2", "cgroup", o, 0, &e);
 	int r;
 
 	if (mount == -EPERM || mount == -EBUSY)
-		mount = clone_v2(&e);
+		mount = clone_v2(base, &e);
 	if (mount < 0) {
 		if (err)
 			*err = e;
@@ -214,9 +214,10 @@ int mount_cgroup(const struct init_ctx *ctx, const struct spec_mount *m, const s
 		 struct error *err)
 {
 	auto_close int host = open(CGROUP_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	bool unified = host >= 0 && has_magic(host, CGROUP2_SUPER_MAGIC);
 
 	/* "cgroup2" is the unified hierarchy on any host; "cgroup" is what the host has. */
-	if (str_eq(m->type, "cgroup2") || (host >= 0 && has_magic(host, CGROUP2_SUPER_MAGIC)))
-		return mount_v2(o, target, err);
+	if (unified || str_eq(m->type, "cgroup2"))
+		return mount_v2(o, unified ? CGROUP_DIR : CGROUP_DIR "/unified", target, err);
 	return mount_v1(ctx, o, target, err);
 }
