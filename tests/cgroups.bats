@@ -1,8 +1,28 @@
 #!/usr/bin/env bats
 # Control groups: where a container sits, its limits and device rules, killing and removal. The same tests run on a
-# version 1 (or hybrid) host and on a version 2 one; what only one of them can show says so.
+# version 1 (or hybrid) host and on a version 2 one; what only one of them can show says so. By the name cgroups_v2.bats
+# they run with the unified hierarchy at /sys/fs/cgroup, whatever the host has there; if its controllers are bound to
+# version 1, that is for placement, device rules, freezing, killing and removal only.
 
 load helpers
+
+setup_file() {
+	if [[ $BATS_TEST_FILENAME == */cgroups_v2.bats && $(stat -f -c %T /sys/fs/cgroup) != cgroup2fs ]]; then
+		mount -t cgroup2 cgroup2 /sys/fs/cgroup
+	fi
+}
+
+# Skips the test unless the host has the controllers.
+needs() {
+	local controller
+	for controller; do
+		if [ "$V2" ]; then
+			grep -qw "$controller" /sys/fs/cgroup/cgroup.controllers || skip "the $controller controller is not on version 2 here"
+		else
+			[ -e "/sys/fs/cgroup/$controller/cgroup.procs" ] || skip "the $controller controller is not mounted here"
+		fi
+	done
+}
 
 setup() {
 	common_setup
@@ -49,6 +69,7 @@ pid_of() {
 }
 
 @test "limits are written to the files, and to those controllers only" {
+	needs pids memory cpu
 	config '.linux.resources = {pids: {limit: 17}, memory: {limit: 50000000, reservation: 40000000},
 		cpu: {shares: 512, quota: 20000, period: 50000}}'
 	config_args sleep 1000
@@ -70,6 +91,7 @@ pid_of() {
 }
 
 @test "a limit of pids holds, also for exec" {
+	needs pids
 	config '.linux.resources.pids.limit = 3'
 	config_args sleep 1000
 	nsrun run -d "$NAME"
@@ -79,6 +101,7 @@ pid_of() {
 }
 
 @test "a limit of memory holds" {
+	needs memory
 	config '.linux.resources.memory.limit = 8000000'
 	config_args sh -c 'head -c 30000000 /dev/zero | tail -c 30000000 | wc -c'
 	sane_run nsrun run "$NAME"
@@ -200,8 +223,7 @@ pid_of() {
 }
 
 @test "delete --force kills everything in the cgroup, in sub-cgroups too, and removes them" {
-	config '.linux.cgroupsPath = $p | .linux.resources.pids.limit = 100
-		| .linux.namespaces |= map(select(.type != "pid"))' --arg p "/$NAME"
+	config '.linux.cgroupsPath = $p | .linux.namespaces |= map(select(.type != "pid"))' --arg p "/$NAME"
 	config_args sh -c 'for i in 1 2 3; do sleep 1000 & done; (setsid sleep 1000 &) ; exec sleep 1000'
 	nsrun run -d "$NAME"
 	wait_for 5 eval '[ "$(wc -l <"$(dir pids)/cgroup.procs")" = 5 ]'
@@ -221,6 +243,7 @@ pid_of() {
 }
 
 @test "a user namespace's container is in its cgroup, with its limits" {
+	needs pids
 	config '.linux.namespaces += [{type: "user"}] | .linux.cgroupsPath = $p | .linux.resources.pids.limit = 20
 		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] | .linux.gidMappings = .linux.uidMappings' \
 		--arg p "/$NAME"
@@ -234,11 +257,39 @@ pid_of() {
 }
 
 @test "a limit that cannot be set names the property, the file and the value, and nothing is left" {
+	needs cpuset
 	config '.linux.resources.cpu.cpus = "0-4000"'
 	sane_run nsrun run "$NAME"
 	[ "$status" = 1 ]
 	[[ $output == *"linux.resources.cpu.cpus"*"0-4000"*"cpuset.cpus"* ]]
 	[ -z "$(find /sys/fs/cgroup -name "$NAME")" ]
+}
+
+@test "a controller that is not there is an error that names it" {
+	[ "$V2" ] || skip "needs the unified hierarchy"
+	! grep -qw pids /sys/fs/cgroup/cgroup.controllers || skip "the unified hierarchy has all controllers here"
+	config '.linux.resources.pids.limit = 5'
+	sane_run nsrun run "$NAME"
+	[ "$status" = 1 ]
+	[[ $output == *"controller pids is not available"* ]]
+	[ -z "$(find /sys/fs/cgroup -name "$NAME")" ]
+}
+
+@test "unified: files by name, and one that is not there names the controller" {
+	[ "$V2" ] || skip "needs the unified hierarchy"
+	config '.linux.resources.unified = {"cgroup.max.depth": "7"}'
+	config_args sleep 1000
+	nsrun run -d "$NAME"
+	[ "$(cat "/sys/fs/cgroup/$NAME/cgroup.max.depth")" = 7 ]
+	nsrun delete --force "$NAME"
+	config '.linux.resources.unified = {"nonsense.max": "7"}'
+	sane_run nsrun run "$NAME"
+	[ "$status" = 1 ]
+	[[ $output == *"nonsense.max"*"controller nonsense is not available"* ]]
+	config '.linux.resources.unified = {"../x": "7"}'
+	sane_run nsrun run "$NAME"
+	[ "$status" = 1 ]
+	[[ $output == *unified*"../x"* ]]
 }
 
 @test "unified is refused where version 1 has the controllers" {
