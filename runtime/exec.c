@@ -64,8 +64,6 @@ static int isolate(struct exec *e, struct error *err)
 	char c;
 
 	close_fd(&e->sync[0]);
-	close_fd(&e->c->dir_fd);
-	close_fd(&e->c->lock_fd);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (recv(e->sync[1], &c, sizeof(c), MSG_PEEK | MSG_DONTWAIT) == 0)
 		_exit(1);
@@ -259,6 +257,9 @@ static int run(struct exec *e, char **argv, struct error *err)
 {
 	int rc = prepare(e, argv, err);
 
+	/* Nothing that leads out, not even for the moment between the child's birth and its first steps. */
+	close_fd(&e->c->dir_fd);
+	close_fd(&e->c->lock_fd);
 	if (rc == 0 && !e->o->detach)
 		rc = container_block_signals(err);
 	if (rc == 0)
