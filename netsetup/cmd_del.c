@@ -74,7 +74,9 @@ static int del_all(const struct del_options *o, char *const *ifnames, struct err
 		items[n].path = *p;
 		n += consider(&items[n], ifnames);
 	}
-	return undo_items(items, n, err);
+	code = undo_items(items, n, err);
+	record_sweep(o->id);
+	return code;
 }
 
 static int run_del(void *options, int argc, char **argv)

@@ -126,7 +126,7 @@ static int gc(struct error *err)
 	code = collect(doc, valid, err);
 	if (code == -ENOMEM)
 		return code;
-	record_sweep();
+	record_sweep(NULL);
 	next = sweep(doc, valid, code < 0 ? NULL : err);
 	return code < 0 ? code : next;
 }

@@ -191,6 +191,16 @@ static int give_name(const char *nameless, const char *dir, const char *path, st
 	return error_sys(err, "cannot create %s", path);
 }
 
+/* The object with a newline before its last brace, where the result will go. */
+static void encode_open(const struct record *r, struct buf *text)
+{
+	json_encode(text, &record_type, r, 0);
+	if (text->failed)
+		return;
+	text->len--;
+	buf_puts(text, "\n}");
+}
+
 int record_begin(const struct record *r, struct record_file *f, struct error *err)
 {
 	auto_free char *dir = directory(r->container_id), *path = record_path(r);
@@ -200,7 +210,7 @@ int record_begin(const struct record *r, struct record_file *f, struct error *er
 	char proc[FS_PROC_FD_SIZE];
 	int code;
 
-	json_encode(&text, &record_type, r, 0);
+	encode_open(r, &text);
 	if (!dir || !path || text.failed)
 		return error_oom(err);
 	root = open_root_lock(LOCK_SH, err);
@@ -216,7 +226,7 @@ int record_begin(const struct record *r, struct record_file *f, struct error *er
 	if (code < 0)
 		return code;
 	*f = (struct record_file){
-		.owned = true, .lock = take_fd(&fd), .root_lock = take_fd(&root), .path = take_ptr(path)};
+		.owned = true, .lock = take_fd(&fd), .root_lock = take_fd(&root), .path = take_ptr(path), .end = text.len - 1};
 	return 0;
 }
 
@@ -232,17 +242,22 @@ static void let_go(struct record_file *f)
 int record_finish(const struct record *r, struct record_file *f, struct error *err)
 {
 	auto_buf struct buf text = {0};
-	int code;
+	ssize_t n;
 
 	if (!f->owned)
 		return 0;
-	json_encode(&text, &record_type, r, 0);
+	buf_puts(&text, ",\"result\":");
+	json_write(&text, r->result, 0);
+	buf_puts(&text, "}");
 	if (text.failed)
 		return error_oom(err);
-	code = fs_replace_at(AT_FDCWD, f->path, text.data, text.len, 0600, err);
-	if (code == 0)
-		let_go(f);
-	return code;
+	n = pwrite(f->lock, text.data, text.len, (off_t)f->end);
+	if (n < 0)
+		return error_sys(err, "cannot write %s", f->path);
+	if ((size_t)n != text.len)
+		return error_set(err, ENOSPC, "cannot write %s: %s", f->path, strerror(ENOSPC));
+	let_go(f);
+	return 0;
 }
 
 void record_abort(struct record_file *f)
@@ -253,6 +268,17 @@ void record_abort(struct record_file *f)
 }
 
 /* --- reading and removing ------------------------------------------------------------------------------------ */
+
+/* What stands before the result, when that is not whole. */
+static struct json_doc *parse_first_line(const char *path, char *text, struct error *err)
+{
+	char *end = strchr(text, '\n');
+
+	if (!end)
+		return NULL;
+	*end = '}';
+	return json_parse(path, text, (size_t)(end + 1 - text), err);
+}
 
 int record_load(const char *path, struct json_doc **ret_doc, struct record *ret, struct error *err)
 {
@@ -265,6 +291,8 @@ int record_load(const char *path, struct json_doc **ret_doc, struct record *ret,
 		return code;
 	doc = json_parse(path, text, len, err);
 	if (!doc)
+		doc = parse_first_line(path, text, err);
+	if (!doc)
 		return -EINVAL;
 	code = json_decode(doc, json_root(doc), &record_type, ret, path, err);
 	if (code < 0)
@@ -276,15 +304,13 @@ int record_load(const char *path, struct json_doc **ret_doc, struct record *ret,
 void record_remove(const char *path)
 {
 	auto_free char *dir = strdup(path);
-	char *slash;
+	char *slash = dir ? strrchr(dir, '/') : NULL;
 
 	unlink(path);
-	/* The container's directory, and that of all: neither goes while something is in it. */
-	for (int i = 0; dir && i < 2 && (slash = strrchr(dir, '/')); i++) {
-		*slash = '\0';
-		if (rmdir(dir) < 0)
-			break;
-	}
+	if (!slash)
+		return;
+	*slash = '\0';
+	record_sweep(strrchr(dir, '/') + 1);
 }
 
 static bool lock_once(const char *path, int how)
@@ -361,29 +387,26 @@ int record_paths(const char *container_id, char ***ret, struct error *err)
 	return 0;
 }
 
-static void sweep_one(const char *dir)
+static void sweep_all(const char *all)
 {
-	auto_closedir DIR *d = opendir(dir);
+	auto_closedir DIR *d = opendir(all);
 	const struct dirent *e;
 
 	while (d && (e = readdir(d)))
-		if (fs_is_name(e->d_name) && !str_ends(e->d_name, ".json"))
-			unlinkat(dirfd(d), e->d_name, 0);
-	rmdir(dir);
+		if (fs_is_name(e->d_name))
+			unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
 }
 
-void record_sweep(void)
+/* A directory with something in it stays: rmdir(2) refuses. */
+void record_sweep(const char *container_id)
 {
-	auto_free char *all = directory(NULL);
-	auto_closedir DIR *d = all ? opendir(all) : NULL;
-	const struct dirent *e;
+	auto_free char *all = directory(NULL), *one = container_id ? directory(container_id) : NULL;
 
-	while (d && (e = readdir(d))) {
-		auto_free char *dir = fs_is_name(e->d_name) ? directory(e->d_name) : NULL;
-
-		if (dir)
-			sweep_one(dir);
-	}
-	if (all)
-		rmdir(all);
+	if (!all)
+		return;
+	if (!container_id)
+		sweep_all(all);
+	if (one && rmdir(one) < 0 && errno != ENOENT)
+		return;
+	rmdir(all);
 }

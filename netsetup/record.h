@@ -1,6 +1,8 @@
 /* Records of attachments: ROOT/attachments/<containerID>/<name>.json, on tmpfs, so that a reboot forgets them with what they
  * describe. A record is written before anything is made and holds what del needs; it gets the result when all is made.
- * One without a result, whose file nobody holds a lock on, is of a process that died on the way.
+ * One without a result, whose file nobody holds a lock on, is of a process that died on the way. There is never a second file:
+ * the record gets its name when it is complete, and the result is one more write at its end. A newline divides the two, so that
+ * a record whose writer was killed within that write can still be read up to there.
  *
  * Locks: ROOT/.lock is shared by whoever makes an attachment and exclusive for gc, so that gc never takes a lease whose
  * record it has not seen. The record's own lock is held from before it can be seen until the result is there. */
@@ -23,6 +25,7 @@ struct record_file {
 	bool owned;
 	int lock, root_lock;
 	char *path;
+	size_t end; /* where the result goes */
 };
 #define RECORD_FILE_INIT {.lock = -1, .root_lock = -1}
 
@@ -31,7 +34,7 @@ int record_fill(struct json_doc *doc, const struct cni_call *call, const char *n
 /* Writes the record. -EEXIST when there is one of that name that is complete or being made. One that is left of a
  * process that died is -ESTALE: it has to be undone first. */
 int record_begin(const struct record *r, struct record_file *f, struct error *err);
-/* Writes it again, with its result, and lets the locks go. */
+/* Adds r's result, and lets the locks go. */
 int record_finish(const struct record *r, struct record_file *f, struct error *err);
 /* Removes it (if it is ours) and lets the locks go. Also after record_finish(): then it does nothing. */
 void record_abort(struct record_file *f);
@@ -53,8 +56,8 @@ int record_netns(const struct record *r);
 int record_paths(const char *container_id, char ***ret, struct error *err);
 /* Keeps others from making attachments while gc works. Descriptor or negative code. */
 int record_lock_all(struct error *err);
-/* Removes what writers that were killed have left (temporary files); only under record_lock_all(). */
-void record_sweep(void);
+/* Removes directories that are empty: the container's and that of all; NULL: all of them. */
+void record_sweep(const char *container_id);
 
 extern const struct json_type record_type;
 

@@ -202,6 +202,7 @@ static int save(struct cni_call *call, struct cni_conf *conf, const struct wante
 		struct error *err)
 {
 	auto_free char *dir = NULL, *path = state_path(call, conf, w, &dir);
+	auto_close int fd = -1;
 	auto_buf struct buf text = {0};
 	char mac[MAC_TEXT_SIZE];
 	struct was was = {
@@ -217,7 +218,14 @@ static int save(struct cni_call *call, struct cni_conf *conf, const struct wante
 	if (!path || text.failed)
 		return error_oom(err);
 	code = fs_mkdirs(dir, 0700, err);
-	return code < 0 ? code : fs_replace_at(AT_FDCWD, path, text.data, text.len, 0600, err);
+	if (code < 0)
+		return code;
+	/* Not atomic: nothing is changed before it is whole, so one that is not has nothing to restore. */
+	fd = fs_open_at(AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600, err);
+	if (fd < 0)
+		return fd;
+	code = fs_write_all(fd, text.data, text.len);
+	return code < 0 ? error_set(err, -code, "cannot write %s: %s", path, strerror(-code)) : 0;
 }
 
 static int change_link(struct cni_call *call, struct cni_conf *conf, const struct wanted *w, struct link_info *l,
@@ -320,7 +328,7 @@ static int tuning_del(struct cni_call *call, struct cni_conf *conf, struct error
 	if (unlink(path) < 0 && errno != ENOENT && errno != ENOTDIR)
 		return error_sys(err, "cannot remove %s", path);
 	/* The network's directory, if it was the last; and ours, if that was the last network's. */
-	if (rmdir(dir) == 0 && !w.base.data_dir) {
+	if ((rmdir(dir) == 0 || errno == ENOENT) && !w.base.data_dir) {
 		*strrchr(dir, '/') = '\0';
 		rmdir(dir);
 	}
