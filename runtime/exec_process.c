@@ -252,8 +252,9 @@ int exec_cgroup_paths(const struct container *c, char **options, char ***ret, st
 {
 	auto_strv char **paths = NULL;
 
+	/* With a '/' at its end it is a parent, in the list for its removal only (cgroup.h). */
 	for (char **p = c->state.cgroups; p && *p; p++)
-		if (strv_add(&paths, *p) < 0)
+		if (!str_ends(*p, "/") && strv_add(&paths, *p) < 0)
 			return error_oom(err);
 	if (options && !paths)
 		return error_set(err, EINVAL, "cannot use --cgroup: container %s has no cgroup", c->id);

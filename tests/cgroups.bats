@@ -112,7 +112,7 @@ pid_of() {
 	config '.linux.cgroupsPath = $p' --arg p "/$NAME/sub/x"
 	config_args sleep 1000
 	nsrun create "$NAME"
-	local pid controller
+	local pid controller path
 	pid=$(pid_of "$NAME")
 	for controller in pids memory cpu devices; do
 		[ "$(path_of "$pid" $controller)" = "/$NAME/sub/x" ]
@@ -120,6 +120,14 @@ pid_of() {
 	nsrun start "$NAME"
 	nsrun exec -d "$NAME" sleep 1000
 	[ "$(wc -l <"$(dir pids "$NAME/sub/x")/cgroup.procs")" = 2 ]
+	for path in $(find /sys/fs/cgroup -path "*/$NAME/sub/x"); do mkdir "$path/y"; done
+	if [ ! "$V2" ]; then # a cpuset takes nobody before it has cpus
+		cat /sys/fs/cgroup/cpuset/cpuset.cpus >"/sys/fs/cgroup/cpuset/$NAME/sub/x/y/cpuset.cpus"
+		cat /sys/fs/cgroup/cpuset/cpuset.mems >"/sys/fs/cgroup/cpuset/$NAME/sub/x/y/cpuset.mems"
+	fi
+	sane_run nsrun exec --cgroup y "$NAME" cat /proc/self/cgroup
+	[ "$status" = 0 ]
+	[[ $output == *":/$NAME/sub/x/y"* ]]
 	nsrun delete --force "$NAME"
 	[ -z "$(find /sys/fs/cgroup -path "*$NAME*")" ]
 }
