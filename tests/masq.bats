@@ -36,7 +36,7 @@ teardown() {
 
 @test "neighbours in one network see each other's own address, also when the host routes between them" {
 	local ptp=$BATS_TEST_TMPDIR/ptp.conflist
-	jq '.plugins[0] |= (.type = "ptp" | del(.bridge, .isGateway))' "$NET" >"$ptp"
+	jq '.plugins[0] |= (.type = "ptp" | del(.bridge, .isGateway, .hairpinMode))' "$NET" >"$ptp"
 	attach c1 "$ptp"
 	attach c2 "$ptp"
 	serve c2 tcp 0.0.0.0 80

@@ -60,9 +60,9 @@ serve() {
 	wait_for 5 grep -q ready "$log"
 }
 
-# asks FROM PROTO ADDRESS PORT EXPECTED: the answer must be that.
+# asks FROM PROTO ADDRESS PORT EXPECTED [OWN-PORT]: the answer must be that.
 asks() {
-	sane_run inside "$1" perl "$LAB" ask "$2" "$3" "$4"
+	sane_run inside "$1" perl "$LAB" ask "$2" "$3" "$4" ${6:+"$6"}
 	[ "$output" = "$5" ]
 }
 
@@ -79,7 +79,7 @@ conflist() {
 	shift 4
 	jq -n --arg name "$name" --arg n "$n" --arg bridge "$bridge" '{
 		cniVersion: "1.0.0", name: $name, plugins: ([{
-			type: "bridge", bridge: $bridge, isGateway: true, ipMasq: true,
+			type: "bridge", bridge: $bridge, isGateway: true, ipMasq: true, hairpinMode: true,
 			ipam: {type: "host-local", ranges: [[{subnet: "10.\($n).0.0/24"}], [{subnet: "fd0\($n)::/64"}]],
 				routes: [{dst: "0.0.0.0/0"}, {dst: "::/0"}]}
 		}] + $ARGS.positional)}' --jsonargs "$@" >"$file"
