@@ -84,16 +84,21 @@ static int nft_gc_all(struct cni_call *call, struct cni_conf *conf, struct error
 	return nft_gc(call, conf, NFT_ALL, err);
 }
 
+static int tuning_gc(struct cni_call *call, struct cni_conf *conf, struct error *err)
+{
+	return plugin_tuning.gc(call, conf, err);
+}
+
 static int wireguard_gc(struct cni_call *call, struct cni_conf *conf, struct error *err)
 {
-	return plugin_wireguard.gc ? plugin_wireguard.gc(call, conf, err) : 0;
+	return plugin_wireguard.gc(call, conf, err);
 }
 
 /* Each sweeps all networks: the configuration has no name. */
 static int sweep(struct json_doc *doc, struct json_value *valid, struct error *err)
 {
 	static int (*const sweepers[])(struct cni_call *, struct cni_conf *, struct error *) = {
-		veth_gc, nft_gc_all, wireguard_gc, ipam_gc, bridge_gc_empty,
+		veth_gc, nft_gc_all, tuning_gc, wireguard_gc, ipam_gc, bridge_gc_empty,
 	};
 	struct cni_call call = CALL_INIT;
 	struct cni_conf conf = {

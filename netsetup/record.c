@@ -53,36 +53,46 @@ char *record_path(const struct record *r)
 	return str_printf("%s/%s.json", dir, r->ifname);
 }
 
-static void netns_text(int fd, char *out, size_t size)
+static int netns_text(struct rtnl *in_it, int fd, char *out, size_t size, struct error *err)
 {
+	uint64_t cookie = rtnl_netns_cookie(in_it);
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		snprintf(out, size, "%s", "");
-	else
-		snprintf(out, size, "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	if (cookie) {
+		snprintf(out, size, "%llu", (unsigned long long)cookie);
+		return 0;
+	}
+	if (fstat(fd, &st) < 0)
+		return error_sys(err, "cannot tell which network namespace this is");
+	snprintf(out, size, "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	return 0;
 }
 
 int record_netns(const struct record *r)
 {
+	auto_rtnl struct rtnl *n = NULL;
+	auto_close int fd = -1;
 	char id[64];
-	int fd;
 
 	if (str_empty(r->netns))
 		return -1;
 	fd = netns_open(r->netns, NULL);
-	netns_text(fd, id, sizeof(id));
-	if (fd >= 0 && !str_eq(id, r->netns_id))
-		close_fd(&fd);
-	return fd < 0 ? -1 : fd;
+	if (fd < 0 || rtnl_open_in(fd, &n, NULL) < 0 || netns_text(n, fd, id, sizeof(id), NULL) < 0)
+		return -1;
+	return str_eq(id, r->netns_id) ? take_fd(&fd) : -1;
 }
 
-int record_fill(struct json_doc *doc, const struct cni_call *call, const char *network, struct record *r, struct error *err)
+int record_fill(struct json_doc *doc, struct cni_call *call, const char *network, struct record *r, struct error *err)
 {
 	auto_buf struct buf args = {0};
 	char id[64], now[STR_TIME_SIZE];
+	struct rtnl *container;
+	int code = call_container(call, &container, err);
 
-	netns_text(call->netns_fd, id, sizeof(id));
+	if (code == 0)
+		code = netns_text(container, call->netns_fd, id, sizeof(id), err);
+	if (code < 0)
+		return code;
 	str_time(now);
 	for (size_t i = 0; i < call->args.n; i++)
 		buf_printf(&args, "%s%s=%s", i ? ";" : "", call->args.pairs[i].key, call->args.pairs[i].value);

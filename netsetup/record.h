@@ -13,7 +13,7 @@
 
 struct record {
 	const char *container_id, *ifname, *network;
-	const char *netns, *netns_id; /* path, and "device:inode": a path may be another namespace's by now */
+	const char *netns, *netns_id; /* path, and rtnl_netns_cookie(): a path may be another namespace's by now */
 	const char *type;	      /* one plugin's, called by a runtime; NULL: a whole list's, made by `netsetup add` */
 	const char *path, *args;      /* CNI_PATH, CNI_ARGS */
 	const char *created;
@@ -30,7 +30,7 @@ struct record_file {
 #define RECORD_FILE_INIT {.lock = -1, .root_lock = -1}
 
 /* Fills network, netns_id, created and what the call says. The strings live in doc. */
-int record_fill(struct json_doc *doc, const struct cni_call *call, const char *network, struct record *r, struct error *err);
+int record_fill(struct json_doc *doc, struct cni_call *call, const char *network, struct record *r, struct error *err);
 /* Writes the record. -EEXIST when there is one of that name that is complete or being made. One that is left of a
  * process that died is -ESTALE: it has to be undone first. */
 int record_begin(const struct record *r, struct record_file *f, struct error *err);

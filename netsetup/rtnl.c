@@ -101,6 +101,14 @@ void rtnl_close(struct rtnl *r)
 	free(r);
 }
 
+uint64_t rtnl_netns_cookie(const struct rtnl *r)
+{
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+
+	return getsockopt(r->fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) < 0 ? 0 : cookie;
+}
+
 int rtnl_fd(const struct rtnl *r)
 {
 	return r->fd;

@@ -21,6 +21,9 @@ static inline void rtnl_cleanup(struct rtnl **r)
 	rtnl_close(*r);
 	*r = (struct rtnl *)0;
 }
+/* What tells its namespace from all others until the next boot (inode numbers are used again at once); 0: the kernel
+ * does not say (before 5.14). */
+uint64_t rtnl_netns_cookie(const struct rtnl *r);
 #define auto_rtnl __attribute__((cleanup(rtnl_cleanup)))
 
 /* Between rtnl_batch() and rtnl_commit() whatever changes something is only queued (and returns 0), then sent in one

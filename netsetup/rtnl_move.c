@@ -83,6 +83,20 @@ static int restore(struct rtnl *to, int index, const struct kept *k, struct erro
 	return rtnl_commit(to, err);
 }
 
+/* The kernel takes the device over before it looks at the name: a bad one would leave it there under the old name. */
+static int check_new_name(const char *name, struct error *err)
+{
+	const char *percent = strchr(name, '%');
+
+	if (strlen(name) >= IFNAMSIZ)
+		return error_set(err, EINVAL, "'%s' is no interface name: at most %d characters", name, IFNAMSIZ - 1);
+	if (!*name || strpbrk(name, "/: \t\r\n\v\f") || str_eq(name, ".") || str_eq(name, ".."))
+		return error_set(err, EINVAL, "'%s' is no interface name", name);
+	if (percent && (percent[1] != 'd' || strchr(percent + 1, '%')))
+		return error_set(err, EINVAL, "'%s' is no interface name: of templates there is only %%d, and one", name);
+	return 0;
+}
+
 int rtnl_link_move(struct rtnl *from, struct rtnl *to, int to_fd, const char *name, const char *new_name,
 		   char ret_name[IFNAMSIZ], struct error *err)
 {
@@ -90,16 +104,15 @@ int rtnl_link_move(struct rtnl *from, struct rtnl *to, int to_fd, const char *na
 	struct kept kept = {.n = 0};
 	int code, index;
 
-	if (new_name && strlen(new_name) >= IFNAMSIZ)
-		return error_set(err, EINVAL, "'%s' is no interface name: at most %d characters", new_name, IFNAMSIZ - 1);
-	if (new_name && (!*new_name || strpbrk(new_name, "/: \t\r\n\v\f") || str_eq(new_name, ".") || str_eq(new_name, "..")))
-		return error_set(err, EINVAL, "'%s' is no interface name", new_name);
-	code = rtnl_link_get(from, name, &l, err);
-	if (code < 0)
-		return code;
 	if (!new_name)
 		new_name = name;
-	/* The kernel looks at the old name first, and would leave the device there under that one. */
+	code = check_new_name(new_name, err);
+	if (code < 0)
+		return code;
+	code = rtnl_link_get(from, name, &l, err);
+	if (code < 0)
+		return error_wrap(err, "cannot move %s", name);
+	/* As above: checked first. */
 	if (!strchr(new_name, '%') && rtnl_link_get(to, new_name, &there, NULL) == 0)
 		return error_set(err, EEXIST, "cannot move %s: the other network namespace has a link %s already", name,
 				 new_name);

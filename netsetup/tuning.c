@@ -3,6 +3,7 @@
  * not, as with the reference: they end with the namespace. */
 #include "iface.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <regex.h>
@@ -174,11 +175,13 @@ static int check_sysctls(struct cni_call *call, const struct json_map *map, stru
 /* --- the interface as it was --------------------------------------------------------------------------------- */
 
 struct was {
-	const char *mac;
+	const char *container_id, *ifname, *mac;
 	uint32_t mtu, txqlen;
 	bool promisc, allmulti;
 };
 static const struct json_field was_fields[] = {
+	F_STRING(struct was, "containerID", container_id, 0),
+	F_STRING(struct was, "ifname", ifname, 0),
 	F_STRING(struct was, "mac", mac, 0),
 	F_U32(struct was, "mtu", mtu, 0),
 	F_U32(struct was, "txQLen", txqlen, 0),
@@ -206,6 +209,8 @@ static int save(struct cni_call *call, struct cni_conf *conf, const struct wante
 	auto_buf struct buf text = {0};
 	char mac[MAC_TEXT_SIZE];
 	struct was was = {
+		.container_id = call->container_id,
+		.ifname = call->ifname,
 		.mac = mac_text(l->mac, mac),
 		.mtu = l->mtu,
 		.txqlen = l->txqlen,
@@ -243,20 +248,29 @@ static int change_link(struct cni_call *call, struct cni_conf *conf, const struc
 	return code < 0 ? code : rtnl_link_set(n, &change, err);
 }
 
-static void restore_link(struct cni_call *call, const char *path)
+static struct json_doc *read_was(int dir, const char *path, struct was *ret)
 {
 	auto_free char *text = NULL;
 	auto_json struct json_doc *doc = NULL;
+	size_t len;
+
+	if (fs_read_at(dir, path, STATE_MAX, &text, &len, NULL) < 0)
+		return NULL;
+	doc = json_parse(path, text, len, NULL);
+	if (!doc || json_decode(doc, json_root(doc), &was_type, ret, path, NULL) < 0)
+		return NULL;
+	return take_ptr(doc);
+}
+
+static void restore_link(struct cni_call *call, const char *path)
+{
 	struct was was;
+	auto_json struct json_doc *doc = read_was(AT_FDCWD, path, &was);
 	struct link_req back = {.name = call->ifname};
 	struct rtnl *n;
 	uint8_t mac[6];
-	size_t len;
 
-	if (fs_read_at(AT_FDCWD, path, STATE_MAX, &text, &len, NULL) < 0)
-		return;
-	doc = json_parse(path, text, len, NULL);
-	if (!doc || json_decode(doc, json_root(doc), &was_type, &was, path, NULL) < 0 || call_container(call, &n, NULL) < 0)
+	if (!doc || call_container(call, &n, NULL) < 0)
 		return;
 	if (!str_empty(was.mac) && mac_parse(was.mac, mac) == 0)
 		back.mac = mac;
@@ -367,9 +381,63 @@ static int tuning_check(struct cni_call *call, struct cni_conf *conf, struct err
 	return code < 0 ? code : check_link(&w, &l, err);
 }
 
+/* One network's files. Whose they are stands in them: ids and names of interfaces may both hold a '_'. */
+static void gc_directory(const struct cni_conf *conf, const char *dir)
+{
+	auto_closedir DIR *d = opendir(dir);
+	const struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		auto_json struct json_doc *doc = NULL;
+		struct was was;
+
+		if (!fs_is_name(e->d_name))
+			continue;
+		doc = read_was(dirfd(d), e->d_name, &was);
+		if (!doc || !conf_attachment_valid(conf, was.container_id, was.ifname))
+			unlinkat(dirfd(d), e->d_name, 0);
+	}
+	rmdir(dir);
+}
+
+static int gc_all(const struct cni_conf *conf, struct error *err)
+{
+	auto_free char *all = str_printf("%s/tuning", call_root());
+	auto_closedir DIR *d = all ? opendir(all) : NULL;
+	const struct dirent *e;
+
+	if (!all)
+		return error_oom(err);
+	while (d && (e = readdir(d))) {
+		auto_free char *dir = fs_is_name(e->d_name) ? str_printf("%s/%s", all, e->d_name) : NULL;
+
+		if (dir)
+			gc_directory(conf, dir);
+	}
+	rmdir(all);
+	return 0;
+}
+
+static int tuning_gc(struct cni_call *call, struct cni_conf *conf, struct error *err)
+{
+	auto_free char *dir = NULL;
+	struct tuning t = {.data_dir = NULL};
+
+	(void)call;
+	if (!conf->name)
+		return gc_all(conf, err);
+	json_decode(conf->doc, conf->raw, &tuning_type, &t, "tuning", NULL);
+	dir = t.data_dir ? str_printf("%s/%s", t.data_dir, conf->name) : str_printf("%s/tuning/%s", call_root(), conf->name);
+	if (!dir)
+		return error_oom(err);
+	gc_directory(conf, dir);
+	return 0;
+}
+
 const struct plugin plugin_tuning = {
 	.type = "tuning",
 	.add = tuning_add,
 	.del = tuning_del,
 	.check = tuning_check,
+	.gc = tuning_gc,
 };
