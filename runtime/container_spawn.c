@@ -306,6 +306,13 @@ static int init_died(struct creation *cr, struct error *err)
 	return error_set(err, ECHILD, "the container's init process %s before it was ready", spawn_status(status, how));
 }
 
+static bool has_ended(pid_t pid)
+{
+	siginfo_t info = {.si_pid = 0};
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 && info.si_pid == pid;
+}
+
 int container_spawn(struct creation *cr, struct error *err)
 {
 	struct error first = {0};
@@ -319,8 +326,8 @@ int container_spawn(struct creation *cr, struct error *err)
 		return rc;
 	cr->built = true;
 	rc = build(cr, &first);
-	/* A message that could not be sent to init means that it has ended: it says why, if it could. */
-	if (rc == 0 || rc == -EPIPE)
+	/* When init has ended, that is why the rest did not work either: it says why, if it could. */
+	if (rc == 0 || rc == -EPIPE || has_ended(cr->c->state.pid))
 		rc = container_converse(cr->c, cr->sync, cr->o->console_socket, UNTIL_READY, &first);
 	if (rc == -EPIPE)
 		return init_died(cr, err);
