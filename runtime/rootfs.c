@@ -172,7 +172,10 @@ int rootfs_prepare(struct init_ctx *ctx, struct error *err)
 		ctx->root_fd = copied ? rootfs_clone_root(ctx, err) : open_root(ctx, err);
 	if (ctx->root_fd < 0)
 		return ctx->root_fd;
-	return copied ? attach_root(ctx, err) : 0;
+	if (copied)
+		return attach_root(ctx, err);
+	/* Over the host's own tree the first mounts hide the sources of the next ones: /run hides /run/netns. */
+	return own && !ctx->mount_fds ? rootfs_clone_sources(ctx, err) : 0;
 }
 
 /* --- enter -------------------------------------------------------------------------------------------------- */
