@@ -80,6 +80,8 @@ static int load_conf(struct kept *k, const struct json_value *config, struct err
 
 	if (!plugin)
 		return error_set(err, CNI_INVALID_CONFIG, "%s is no attachment of type wireguard", k->ifname);
+	/* A key that cannot be found from here must not be replaced: the peers know the old one. */
+	json_unset(plugin, "createKey");
 	return conf_load(k->doc, plugin, &k->conf, err);
 }
 

@@ -292,6 +292,7 @@ int wireguard_sync(struct cni_call *call, struct cni_conf *conf, struct error *e
 	bool daemon;
 	int r = wg_conf_decode(conf, &c, err);
 
+	c.create_key = false;
 	if (r == 0)
 		r = wg_conf_device(conf->doc, &c, &want, err);
 	if (r == 0)
@@ -337,6 +338,7 @@ static int wireguard_check(struct cni_call *call, struct cni_conf *conf, struct 
 	bool daemon;
 	int r = wg_conf_decode(conf, &c, err);
 
+	c.create_key = false;
 	if (r == 0)
 		r = wg_conf_device(conf->doc, &c, &want, err);
 	if (r == 0)
