@@ -15,7 +15,7 @@ NSRUN=${NSRUN:-$TOP/build/nsrun}
 NETSETUP=${NETSETUP:-$TOP/build/netsetup}
 export NSRUN_NETSETUP=$NETSETUP
 PATH=$PATH:/usr/sbin:/sbin
-WORK=${DEMO_DIR:-/run/nsrun-demo}
+WORK=${DEMO_DIR:-/var/lib/nsrun-demo} # not in /run, which a gateway has for itself: it holds the keys
 SITE=http://www.fff.community/
 CONTAINERS="demo-client-b demo-client-a demo-gw-b demo-gw-a demo-inet" # in the order of taking down
 failed=0
@@ -125,7 +125,7 @@ first_answer() {
 
 up() {
 	local t0
-	mkdir -p "$WORK" || die "cannot make $WORK"
+	mkdir -m 700 "$WORK" || die "cannot make $WORK (run.sh down removes it)"
 	make_bundles
 	t0=$(now)
 	# The gateways one after the other: two that greet each other in the same millisecond take both answers for invalid, and
