@@ -26,6 +26,7 @@
 #include "fs.h"
 #include "log.h"
 #include "rootfs.h"
+#include "seal.h"
 #include "seccomp.h"
 #include "services.h"
 #include "sync.h"
@@ -306,6 +307,7 @@ static int finish(struct creation *cr, struct error *err)
 	rc = state_save(&c->state, c->dir_fd, err);
 	if (rc == 0)
 		rc = sync_send(cr->sync, SYNC_CREATED, 0, -1, err);
+	seal_release();
 	/* Init closes its end when our death is not its own any more. */
 	if (rc == 0)
 		rc = sync_receive(cr->sync, &m, NULL, err);

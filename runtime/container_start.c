@@ -13,6 +13,7 @@
 #include "create.h"
 #include "error.h"
 #include "hooks.h"
+#include "seal.h"
 #include "sync.h"
 
 static int check_status(const struct container *c, struct error *err)
@@ -71,6 +72,7 @@ int container_start(struct container *c, struct error *err)
 	rc = state_save(&c->state, c->dir_fd, err);
 	if (rc == 0)
 		rc = sync_send(sock, SYNC_START, 0, -1, err);
+	seal_release();
 	if (rc == 0)
 		rc = container_converse(c, sock, NULL, UNTIL_RUNNING, err);
 	if (rc < 0)

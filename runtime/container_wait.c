@@ -127,8 +127,11 @@ int wait_process(pid_t pid, int pidfd, int terminal, struct error *err)
 /* Orphans were given to us, the subreaper; killing one gives us its children. */
 static void kill_orphans(void)
 {
-	auto_free char *path = str_printf("/proc/self/task/%d/children", getpid());
+	auto_free char *path = NULL;
 
+	if (waitpid(-1, NULL, WNOHANG | __WALL) < 0)
+		return; /* there is none, which is nearly always so */
+	path = str_printf("/proc/self/task/%d/children", getpid());
 	for (;;) {
 		auto_free char *list = NULL;
 		char *p, *end;
@@ -148,6 +151,8 @@ int container_wait(struct container *c, struct error *err)
 {
 	int status = wait_process(c->state.pid, c->pidfd, take_fd(&c->terminal), err);
 
+	if (status >= 0)
+		close_fd(&c->pidfd); /* it has ended, and was reaped */
 	if (c->state.no_pid_namespace)
 		kill_orphans();
 	return status;

@@ -31,6 +31,7 @@
 #include "log.h"
 #include "ns.h"
 #include "process.h"
+#include "seal.h"
 #include "seccomp.h"
 #include "sync.h"
 #include "terminal.h"
@@ -64,6 +65,7 @@ static int isolate(struct exec *e, struct error *err)
 	char c;
 
 	close_fd(&e->sync[0]);
+	seal_release();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (recv(e->sync[1], &c, sizeof(c), MSG_PEEK | MSG_DONTWAIT) == 0)
 		_exit(1);
@@ -275,6 +277,7 @@ static int run(struct exec *e, char **argv, struct error *err)
 		while (waitpid(e->pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
+	seal_release();
 	if (rc < 0 || e->o->detach)
 		return rc;
 	return wait_process(e->pid, e->pidfd, take_fd(&e->c->terminal), err);

@@ -36,6 +36,7 @@
 #include "netns.h"
 #include "process.h"
 #include "rootfs.h"
+#include "seal.h"
 #include "services.h"
 #include "sync.h"
 
@@ -76,6 +77,8 @@ static int init_isolate(struct init_ctx *ctx, struct error *err)
 	 * lock is held as long as anybody works on the container. */
 	for (size_t i = 0; i < ARRAY_SIZE(ctx->parent_fds); i++)
 		close_fd(&ctx->parent_fds[i]);
+	if (ctx->start_listen < 0)
+		seal_release();
 	die_with_parent(ctx);
 	log_set_sink(sync_log_sink, (void *)(intptr_t)ctx->sync);
 	/* Neither ptrace(2) nor /proc/PID/fd, for processes of the container. execve(2) ends it. */
@@ -261,6 +264,7 @@ static int init_wait_start(struct init_ctx *ctx, struct error *err)
 		close(ctx->container->lock_fd);
 		/* The parent leaves when it sees the end of this: not before, or its death would still be ours. */
 		close_fd(&ctx->sync);
+		seal_release();
 		close_all_but(ctx, ctx->start_listen);
 		rc = accept_start(ctx, err);
 	}

@@ -18,6 +18,7 @@
 #include "cleanup.h"
 #include "error.h"
 #include "fs.h"
+#include "str.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
@@ -29,6 +30,12 @@
 extern char **environ;
 
 static char *installed_path;
+static int sealed_fd = -1;
+
+void seal_release(void)
+{
+	close_fd(&sealed_fd);
+}
 
 const char *seal_path(void)
 {
@@ -46,14 +53,17 @@ static char *read_own_path(void)
 	return strdup(path);
 }
 
-/* The path that the process before the re-execution left for us; not for those that we run. */
-static char *take_path_variable(void)
+/* What the process before the re-execution left for us, "FD:PATH"; not for those that we run. */
+static void take_variable(void)
 {
-	const char *value = getenv(PATH_VARIABLE);
-	char *path = value ? strdup(value) : NULL;
+	const char *value = getenv(PATH_VARIABLE), *colon = value ? strchr(value, ':') : NULL;
 
+	if (colon) {
+		sealed_fd = atoi(value);
+		fcntl(sealed_fd, F_SETFD, FD_CLOEXEC);
+		installed_path = strdup(colon + 1);
+	}
 	unsetenv(PATH_VARIABLE);
-	return path;
 }
 
 static int open_sealed(struct error *err)
@@ -107,28 +117,37 @@ static int is_sealed(void)
 	return seals >= 0 && seals & F_SEAL_WRITE;
 }
 
-int seal_self(char **argv, struct error *err)
+static int reexecute(char **argv, struct error *err)
 {
-	auto_close int fd = -1;
+	auto_free char *variable = NULL;
+	auto_close int fd = open_sealed(NULL);
 
-	if (is_sealed()) {
-		installed_path = take_path_variable();
-		if (!installed_path)
-			installed_path = read_own_path();
-		/* Executed by descriptor, the process got the descriptor's number for a name. */
-		prctl(PR_SET_NAME, "nsrun");
-		return 0;
-	}
-	installed_path = read_own_path();
-	if (!installed_path || setenv(PATH_VARIABLE, installed_path, 1) < 0)
-		return error_sys(err, "cannot find out where nsrun is installed (is /proc mounted?)");
-	fd = open_sealed(NULL);
 	if (fd == -EPERM || fd == -ENOSYS)
 		fd = open_copy(err);
 	else if (fd < 0)
 		fd = open_sealed(err);
 	if (fd < 0)
 		return fd;
+	variable = str_printf("%d:%s", fd, installed_path);
+	/* It stays open: closing it here, by execve(2), would wait (seal_release()). */
+	if (!variable || setenv(PATH_VARIABLE, variable, 1) < 0 || fcntl(fd, F_SETFD, 0) < 0)
+		return error_oom(err);
 	execveat(fd, "", argv, environ, AT_EMPTY_PATH);
 	return error_sys(err, "cannot execute the sealed view of nsrun");
+}
+
+int seal_self(char **argv, struct error *err)
+{
+	if (!is_sealed()) {
+		installed_path = read_own_path();
+		if (!installed_path)
+			return error_sys(err, "cannot find out where nsrun is installed (is /proc mounted?)");
+		return reexecute(argv, err);
+	}
+	take_variable();
+	if (!installed_path)
+		installed_path = read_own_path();
+	/* Executed by descriptor, the process got the descriptor's number for a name. */
+	prctl(PR_SET_NAME, "nsrun");
+	return 0;
 }

@@ -13,6 +13,11 @@ struct error;
  * nsrun is installed on is mounted so), otherwise in the re-executed process, from main(). */
 int seal_self(char **argv, struct error *err);
 
+/* Lets go of the mount, which ends with the last process that does. That waits for an RCU grace period, some 30 us on an
+ * idle machine and a millisecond on a busy one; so it is left to whoever has time: `run` while its program starts, the
+ * init of `create` while it waits for the start. */
+void seal_release(void);
+
 /* Where nsrun is installed, for finding what stands beside it: the path from before the re-execution. NULL: unknown. */
 const char *seal_path(void);
 
