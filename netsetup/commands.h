@@ -1,4 +1,4 @@
-/* Every verb, one file each: cmd_NAME.c. main.c holds the order. */
+/* Every verb, one file each: cmd_NAME.c. program.c holds the order. */
 #ifndef COMMANDS_H
 #define COMMANDS_H
 
