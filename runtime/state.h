@@ -2,7 +2,7 @@
  *
  *    ROOT/ID/state.json   written before anything is made on the host, and again at every change of status
  *    ROOT/ID/config.json  the configuration as it was at creation
- *    ROOT/ID/lock         flock(2)ed by whoever changes the container
+ *    ROOT/ID/lock         flock(2)ed by whoever changes the container; also held by init until it is created
  *    ROOT/ID/start.sock   listens while the container is "created"
  *    ROOT/ID/services.sock, ROOT/ID/log/   with services
  *

@@ -157,7 +157,7 @@ start() {
 @test "what joins cannot be looked into from inside (CVE-2016-9962)" {
 	config '.process.capabilities = (["CAP_SYS_PTRACE", "CAP_KILL"] | {bounding: ., effective: ., permitted: .})'
 	config_args sh -c 'while :; do for p in /proc/[0-9]*; do
-		[ "$(readlink $p/exe)" = /bin/busybox ] || ls -l $p/fd 2>/dev/null | grep -- "->" ; done; done >/tmp/seen 2>/dev/null'
+		[ "$(readlink $p/exe)" = /bin/busybox ] || for f in $p/fd/*; do [ -d $f/ ] && readlink $f; done; done; done >/tmp/seen 2>/dev/null'
 	rm -f "$BUNDLE/rootfs/tmp/seen"
 	start
 	local n
@@ -165,8 +165,9 @@ start() {
 		nsrun exec c true
 	done
 	nsrun delete -f c
-	# With CAP_SYS_PTRACE over the host everything may be looked at; so there must be nothing: no directory of the host.
-	! grep -E -- "-> (/|$ROOT.*|$BUNDLE)\$" "$BUNDLE/rootfs/tmp/seen"
+	# With CAP_SYS_PTRACE over the host everything may be looked at; so there must be nothing: no directory at all.
+	cat "$BUNDLE/rootfs/tmp/seen"
+	[ ! -s "$BUNDLE/rootfs/tmp/seen" ]
 }
 
 @test "a user namespace" {
