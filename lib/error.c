@@ -39,7 +39,7 @@ int error_sys(struct error *err, const char *fmt, ...)
 
 int error_wrap(struct error *err, const char *fmt, ...)
 {
-	char inner[sizeof(err->msg)];
+	char inner[ERROR_TEXT_SIZE];
 	va_list ap;
 	int n;
 

@@ -13,9 +13,11 @@
 /* Codes below are errno values; a program's own codes (CNI's, for one) start here. */
 enum { ERROR_OWN = 4096 };
 
+enum { ERROR_TEXT_SIZE = 1024 };
+
 struct error {
 	int code; /* positive errno, or ERROR_OWN + n; 0: nothing happened yet */
-	char msg[1024];
+	char msg[ERROR_TEXT_SIZE];
 };
 
 /* Sets code (positive) and text; returns -code. Text that does not fit is cut. */

@@ -29,11 +29,12 @@ enum { CHUNK_SIZE = 16 << 10 };
 void *json_alloc(struct json_doc *doc, size_t size)
 {
 	size_t need = (size + 15) & ~(size_t)15;
-	struct chunk *c = doc->chunks;
+	struct chunk *c;
 	void *p;
 
-	if (need < size)
+	if (!doc || need < size)
 		return NULL;
+	c = doc->chunks;
 	if (!c || c->size - c->used < need) {
 		size_t room = need > CHUNK_SIZE ? need : CHUNK_SIZE;
 
@@ -486,5 +487,8 @@ static void write_value(struct buf *b, const struct json_value *v, int indent, i
 
 void json_write(struct buf *b, const struct json_value *v, int indent)
 {
-	write_value(b, v, indent, 0);
+	if (v)
+		write_value(b, v, indent, 0);
+	else
+		b->failed = true;
 }

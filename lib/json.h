@@ -52,7 +52,8 @@ const char *json_get_text(const struct json_value *v, const char *key);
 /* True for absent, null, false, 0, "", [] and {}. */
 bool json_is_empty(const struct json_value *v);
 
-/* Memory and values that live as long as the document; NULL when out of memory. Strings are copied. */
+/* Memory and values that live as long as the document; NULL when out of memory (or doc is NULL for that reason). Strings
+ * are copied. */
 void *json_alloc(struct json_doc *doc, size_t size); /* zeroed */
 char *json_strdup(struct json_doc *doc, const char *s);
 struct json_value *json_make(struct json_doc *doc, enum json_what what);
@@ -67,7 +68,7 @@ void json_unset(struct json_value *object, const char *key);
 /* A deep copy that lives in doc. */
 struct json_value *json_copy(struct json_doc *doc, const struct json_value *v);
 
-/* Writes the value; indent 0 is compact, otherwise spaces a level. */
+/* Writes the value; indent 0 is compact, otherwise spaces a level. NULL (out of memory) fails the buffer. */
 void json_write(struct buf *b, const struct json_value *v, int indent);
 /* Writes a quoted, escaped string. */
 void json_write_text(struct buf *b, const char *s);

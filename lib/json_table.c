@@ -220,7 +220,7 @@ static int decode_list(struct decode *d, const struct path *p, const struct json
 static int decode_field(struct decode *d, const struct path *p, const struct json_field *f, const struct json_value *v,
 			char *base)
 {
-	void *out = base + f->offset;
+	void *out = base + f->offset, *made;
 
 	switch (f->kind) {
 	case JSON_END:
@@ -243,8 +243,8 @@ static int decode_field(struct decode *d, const struct path *p, const struct jso
 	case JSON_STRUCT:
 		return decode_object(d, p, v, f->type, out);
 	case JSON_POINTER:
-		out = *(void **)out = json_alloc(d->doc, f->type->size);
-		return out ? decode_object(d, p, v, f->type, out) : error_oom(d->err);
+		made = *(void **)out = json_alloc(d->doc, f->type->size);
+		return made ? decode_object(d, p, v, f->type, made) : error_oom(d->err);
 	case JSON_LIST:
 	case JSON_U32S:
 		return decode_list(d, p, f, v, base);
