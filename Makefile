@@ -110,7 +110,7 @@ lint: deps-lint ## static analysis
 	cppcheck -q --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 --suppress=memleak \
 		--suppress=resourceLeak --suppress=unknownMacro --suppress=AssignmentIntegerToAddress -D_GNU_SOURCE -Ilib \
 		lib runtime netsetup
-	shellcheck -S error contrib/install-missing contrib/demo/*.sh tests/run tests/check tests/in-namespaces tests/bench/run.sh
+	shellcheck -s bash -S error contrib/install-missing contrib/demo/*.sh tests/run tests/check tests/in-namespaces tests/bench/run.sh
 
 # The names by which CNI clients call netsetup stand in a directory of their own, so they never clash with a
 # distribution's plugins: CNI_PATH, or cni_plugin_dirs, is set to it.
