@@ -7,6 +7,7 @@
  *
  * Should this process be killed, init dies with it until the last step of `finish`, and what else there is on the host
  * is named by the record. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -86,6 +87,21 @@ static int check_preserved(uint32_t first, uint32_t n, struct error *err)
 	return 0;
 }
 
+/* The supervisor of services never executes anything that would close what the caller of nsrun left open. Ours are all
+ * close-on-exec, so what is not is not ours. */
+static void close_inherited(int first)
+{
+	auto_closedir DIR *d = opendir("/proc/self/fd");
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		int fd = atoi(e->d_name);
+
+		if (fd >= first && !(fcntl(fd, F_GETFD) & FD_CLOEXEC))
+			close(fd);
+	}
+}
+
 /* sd_listen_fds(3): they are ours if LISTEN_PID is. */
 static int count_listen_fds(void)
 {
@@ -131,10 +147,12 @@ static int prepare(struct creation *cr, struct error *err)
 	cr->init.listen_fds = count_listen_fds();
 	rc = check_preserved(3, o->preserve_fds + (uint32_t)cr->init.listen_fds, err);
 	if (rc == 0 && s->services)
+		close_inherited(3 + (int)o->preserve_fds + cr->init.listen_fds);
+	if (rc == 0 && s->services)
 		rc = services_load(s, cr->bundle_fd, &cr->services, err);
 	if (rc == 0)
 		rc = ns_plan_make(s, &cr->plan, err);
-	if (rc == 0 && s->linux_.seccomp && !s->services)
+	if (rc == 0 && s->linux_.seccomp)
 		rc = seccomp_compile(s->linux_.seccomp, &cr->seccomp, err);
 	if (rc == 0)
 		rc = cgroup_plan(s, cr->c->id, globals.cgroup_manager, &cr->cgroup, err);

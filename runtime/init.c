@@ -209,6 +209,9 @@ static int init_process(struct init_ctx *ctx, struct error *err)
 	const struct process_ctx p = process_context(ctx);
 	int rc;
 
+	/* A program closes them by being executed; the supervisor would keep these ways out of the container. */
+	close_fd(&ctx->bundle_fd);
+	close_fd(&ctx->root_fd);
 	if (ctx->services)
 		return setsid() < 0 && errno != EPERM ? error_sys(err, "cannot start a session") : 0;
 	rc = process_prepare(&p, err);
