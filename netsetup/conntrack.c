@@ -1,4 +1,5 @@
-/* ctnetlink: one dump for each family, which the kernel narrows to UDP, and a message for each flow that has to go. */
+/* ctnetlink: one dump for each family, which the kernel narrows to UDP, and a message for each flow that has to
+ * go. */
 #include "conntrack.h"
 
 #include <arpa/inet.h>
@@ -14,8 +15,8 @@
 #include "cleanup.h"
 #include "nft_batch.h"
 
-/* Bit of CTA_FILTER_ORIG_FLAGS: compare CTA_PROTO_NUM. The kernel keeps these in no header; libnetfilter_conntrack has
- * the same number. */
+/* Bit of CTA_FILTER_ORIG_FLAGS: compare CTA_PROTO_NUM. The kernel keeps these in no header; libnetfilter_conntrack
+ * has the same number. */
 enum { FILTER_PROTO_NUM = 1 << 3 };
 
 /* One direction of a flow. */
@@ -34,7 +35,7 @@ struct flush {
 	struct nft_batch doomed;
 };
 
-/* --- reading a flow ------------------------------------------------------------------------------------------------ */
+/* --- reading a flow ------------------------------------------------------------------------------------------- */
 
 static void take_address(const struct nlattr *a, struct ipaddr *ret)
 {
@@ -87,7 +88,7 @@ static void parse_tuple(const struct nlattr *tuple, struct tuple *t)
 	}
 }
 
-/* --- judging it ---------------------------------------------------------------------------------------------------- */
+/* --- judging it ----------------------------------------------------------------------------------------------- */
 
 /* True for an address of the namespace's own: only those can be bound. */
 static bool is_local(int netns_fd, const struct ipaddr *a)
@@ -105,7 +106,8 @@ static bool is_local(int netns_fd, const struct ipaddr *a)
 	return bind(fd, (struct sockaddr *)&v4, sizeof(v4)) == 0;
 }
 
-static bool concerns(const struct flush *f, const struct nft_port *p, const struct tuple *orig, const struct tuple *reply)
+static bool concerns(const struct flush *f, const struct nft_port *p, const struct tuple *orig,
+		     const struct tuple *reply)
 {
 	bool to_container = ipaddr_equal(&reply->src, &p->container);
 
@@ -119,7 +121,7 @@ static bool concerns(const struct flush *f, const struct nft_port *p, const stru
 	return !to_container && is_local(f->netns_fd, &orig->dst);
 }
 
-/* --- talking ------------------------------------------------------------------------------------------------------- */
+/* --- talking -------------------------------------------------------------------------------------------------- */
 
 static struct nlmsghdr *begin(struct nft_batch *b, uint16_t type, uint16_t flags, int family)
 {
@@ -150,8 +152,8 @@ static int delete_doomed(struct flush *f)
 	return code;
 }
 
-/* Attributes that say which flow it is, as the kernel wrote them; with its id, so that not another one dies that took
- * its place meanwhile. */
+/* Attributes that say which flow it is, as the kernel wrote them; with its id, so that not another one dies that
+ * took its place meanwhile. */
 static int doom(struct flush *f, int family, const struct nlattr *const *identity, size_t n)
 {
 	struct nlmsghdr *m = begin(&f->doomed, IPCTNL_MSG_CT_DELETE, NLM_F_ACK, family);

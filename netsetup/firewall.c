@@ -38,8 +38,8 @@ static int load(const struct cni_conf *conf, struct conf *ret, struct error *err
 	return code < 0 ? conf_decode_error(code, err) : 0;
 }
 
-/* Ports of a bridge never speak through the forward hook with one another (unless br_netfilter is on); the bridge itself
- * must keep them apart. */
+/* Ports of a bridge never speak through the forward hook with one another (unless br_netfilter is on); the bridge
+ * itself must keep them apart. */
 static int isolate_ports(struct cni_call *call, const struct cni_result *r, struct error *err)
 {
 	struct rtnl *host;
@@ -68,8 +68,9 @@ static int firewall_add(struct cni_call *call, struct cni_conf *conf, struct cni
 	if (code < 0)
 		return code;
 	if (!conf->has_prev_result)
-		return error_set(err, CNI_INVALID_CONFIG,
-				 "firewall needs a prevResult: it stands in a list, after the plugin that makes the interface");
+		return error_set(
+			err, CNI_INVALID_CONFIG,
+			"firewall needs a prevResult: it stands in a list, after the plugin that makes the interface");
 	code = nft_firewall_add(call, conf, result, word_name(policies + 1, c.policy), err);
 	if (code < 0 || c.policy != POLICY_ISOLATED)
 		return code;

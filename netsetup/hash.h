@@ -1,5 +1,5 @@
-/* FNV-1a, 64 bits: names that must follow from longer ones. Not for secrets; whoever looks something up by a hash compares
- * the full text too. */
+/* FNV-1a, 64 bits: names that must follow from longer ones. Not for secrets; whoever looks something up by a hash
+ * compares the full text too. */
 #ifndef HASH_H
 #define HASH_H
 

@@ -21,7 +21,8 @@ static char *default_dir(void)
 }
 
 /* The network's directory; *ret_own: nobody else writes there. */
-static int network_dir(const struct cni_conf *conf, const char *data_dir, char **ret, bool *ret_own, struct error *err)
+static int network_dir(const struct cni_conf *conf, const char *data_dir, char **ret, bool *ret_own,
+		       struct error *err)
 {
 	auto_free char *deflt = default_dir();
 
@@ -51,7 +52,7 @@ static int open_existing(const struct cni_conf *conf, struct ipam_store **ret, s
 	return code < 0 ? code : ipam_store_open_existing(dir, own, ret, err);
 }
 
-/* --- add ---------------------------------------------------------------------------------------------------------------- */
+/* --- add ------------------------------------------------------------------------------------------------------ */
 
 struct add {
 	const struct cni_call *call;
@@ -87,25 +88,28 @@ static int give_requested(struct add *w, unsigned set, const struct ipaddr *a, s
 
 	ipaddr_text(a, false, text);
 	if (is_gateway(host_local_find(&w->c->sets[set], a), a))
-		return error_set(err, CNI_INVALID_CONFIG, "the requested address %s is the gateway of network %s", text, w->conf->name);
+		return error_set(err, CNI_INVALID_CONFIG, "the requested address %s is the gateway of network %s",
+				 text, w->conf->name);
 	code = give(w, set, a, err);
 	if (code != -EEXIST)
 		return code;
 	ipam_store_owner(w->store, a, owner);
-	return error_set(err, CNI_TRY_AGAIN, "the requested address %s of network %s is taken by container %s", text, w->conf->name,
-			 owner[0] ? owner : "(unknown)");
+	return error_set(err, CNI_TRY_AGAIN, "the requested address %s of network %s is taken by container %s", text,
+			 w->conf->name, owner[0] ? owner : "(unknown)");
 }
 
 static int full(const struct add *w, const struct host_local_set *s, unsigned in_use, struct error *err)
 {
 	char text[HOST_LOCAL_TEXT_SIZE];
 
-	return error_set(err, CNI_TRY_AGAIN,
-			 "no free address in %s of network %s: %u in use; widen the range, or free what dead containers hold (netsetup gc)",
-			 host_local_set_text(s, text), w->conf->name, in_use);
+	return error_set(
+		err, CNI_TRY_AGAIN,
+		"no free address in %s of network %s: %u in use; widen the range, or free what dead containers hold (netsetup gc)",
+		host_local_set_text(s, text), w->conf->name, in_use);
 }
 
-/* The next free one after the last that was given, so that an address rests as long as possible before it is given again. */
+/* The next free one after the last that was given, so that an address rests as long as possible before it is given
+ * again. */
 static int give_free(struct add *w, unsigned set, struct error *err)
 {
 	const struct host_local_set *s = &w->c->sets[set];
@@ -130,7 +134,8 @@ static int give_free(struct add *w, unsigned set, struct error *err)
 }
 
 /* The first requested address that lies in the set, or NULL; it is taken off the list. */
-static const struct ipaddr *take_requested(struct ipam_addrs *list, const struct host_local_set *s, struct ipaddr *storage)
+static const struct ipaddr *take_requested(struct ipam_addrs *list, const struct host_local_set *s,
+					   struct ipaddr *storage)
 {
 	for (size_t i = 0; i < list->n; i++)
 		if (host_local_find(s, &list->v[i])) {
@@ -155,9 +160,11 @@ static int give_all(struct add *w, struct error *err)
 	if (code == 0 && left.n) {
 		char text[IPADDR_TEXT_SIZE], ranges[HOST_LOCAL_TEXT_SIZE];
 
-		return error_set(err, CNI_INVALID_CONFIG,
-				 "the requested address %s is in no range of network %s (%s) that is not used already: one address a set",
-				 ipaddr_text(&left.v[0], false, text), w->conf->name, host_local_set_text(&w->c->sets[0], ranges));
+		return error_set(
+			err, CNI_INVALID_CONFIG,
+			"the requested address %s is in no range of network %s (%s) that is not used already: one address a set",
+			ipaddr_text(&left.v[0], false, text), w->conf->name,
+			host_local_set_text(&w->c->sets[0], ranges));
 	}
 	return code;
 }
@@ -176,7 +183,8 @@ static int refuse_second(const struct add *w, struct error *err)
 
 	if (n <= 0)
 		return n;
-	return error_set(err, CNI_PLUGIN, "container %s has %s on %s in network %s already: DEL comes before a second ADD",
+	return error_set(err, CNI_PLUGIN,
+			 "container %s has %s on %s in network %s already: DEL comes before a second ADD",
 			 w->call->container_id, ipaddr_text(&a, false, text), w->call->ifname, w->conf->name);
 }
 
@@ -220,10 +228,11 @@ static int host_local_add(struct cni_call *call, struct cni_conf *conf, struct c
 	return code;
 }
 
-/* --- del, check, gc ------------------------------------------------------------------------------------------------------- */
+/* --- del, check, gc ------------------------------------------------------------------------------------------- */
 
 /* What the index does not know, because the reference's plugin gave it: prevResult may. */
-static int release_prev(struct ipam_store *s, const struct cni_call *call, const struct cni_conf *conf, struct error *err)
+static int release_prev(struct ipam_store *s, const struct cni_call *call, const struct cni_conf *conf,
+			struct error *err)
 {
 	const struct cni_result *r = &conf->prev_result;
 	int code = 0;
@@ -296,12 +305,12 @@ static int host_local_check(struct cni_call *call, struct cni_conf *conf, struct
 	if (n < 0)
 		return n;
 	if (n == 0)
-		return error_set(err, CNI_PLUGIN, "container %s has no address on %s in network %s", call->container_id, call->ifname,
-				 conf->name);
+		return error_set(err, CNI_PLUGIN, "container %s has no address on %s in network %s",
+				 call->container_id, call->ifname, conf->name);
 	for (size_t i = 0; i < o.prev->n_ips; i++)
 		if (!o.found[i] && in_ranges(&c, o.prev->ips[i].address))
-			return error_set(err, CNI_PLUGIN, "%s is not container %s's in network %s", o.prev->ips[i].address,
-					 call->container_id, conf->name);
+			return error_set(err, CNI_PLUGIN, "%s is not container %s's in network %s",
+					 o.prev->ips[i].address, call->container_id, conf->name);
 	return 0;
 }
 

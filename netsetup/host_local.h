@@ -25,7 +25,8 @@ struct host_local_conf {
 };
 
 /* Decodes and checks it: subnets, ranges within them, nothing twice. CNI codes 6 and 7 for what is wrong. */
-int host_local_load(const struct cni_call *call, const struct cni_conf *conf, struct host_local_conf *ret, struct error *err);
+int host_local_load(const struct cni_call *call, const struct cni_conf *conf, struct host_local_conf *ret,
+		    struct error *err);
 
 /* The range that has the address, or NULL. */
 const struct host_local_range *host_local_find(const struct host_local_set *set, const struct ipaddr *a);

@@ -8,14 +8,15 @@
 #include "cleanup.h"
 #include "str.h"
 
-/* --- tables ----------------------------------------------------------------------------------------------------------- */
+/* --- tables --------------------------------------------------------------------------------------------------- */
 
 struct range_text {
 	const char *subnet, *start, *end, *gateway;
 };
-#define RANGE_FIELDS                                                                                                   \
-	F_STRING(struct range_text, "subnet", subnet, JSON_FOLD), F_STRING(struct range_text, "rangeStart", start, JSON_FOLD), \
-		F_STRING(struct range_text, "rangeEnd", end, JSON_FOLD),                                               \
+#define RANGE_FIELDS                                                                                                 \
+	F_STRING(struct range_text, "subnet", subnet, JSON_FOLD),                                                    \
+		F_STRING(struct range_text, "rangeStart", start, JSON_FOLD),                                         \
+		F_STRING(struct range_text, "rangeEnd", end, JSON_FOLD),                                             \
 		F_STRING(struct range_text, "gateway", gateway, JSON_FOLD)
 static const struct json_field range_fields[] = {RANGE_FIELDS, F_END};
 static JSON_TYPE(range_type, struct range_text, range_fields);
@@ -41,7 +42,7 @@ struct runtime {
 static const struct json_field runtime_fields[] = {F_RAW(struct runtime, "ipRanges", ranges, JSON_FOLD), F_END};
 static JSON_TYPE(runtime_type, struct runtime, runtime_fields);
 
-/* --- arithmetic ------------------------------------------------------------------------------------------------------- */
+/* --- arithmetic ----------------------------------------------------------------------------------------------- */
 
 static int compare(const struct ipaddr *a, const struct ipaddr *b)
 {
@@ -73,7 +74,7 @@ static struct ipaddr last_address(const struct ipaddr *subnet)
 	return r.family == AF_INET ? add(&r, -1) : r;
 }
 
-/* --- one range -------------------------------------------------------------------------------------------------------- */
+/* --- one range ------------------------------------------------------------------------------------------------ */
 
 static int parse_subnet(const char *text, struct ipaddr *ret, const char *where, struct error *err)
 {
@@ -83,13 +84,16 @@ static int parse_subnet(const char *text, struct ipaddr *ret, const char *where,
 	if (str_empty(text))
 		return error_set(err, CNI_INVALID_CONFIG, "%s: a range needs a subnet", where);
 	if (!strchr(text, '/') || ipaddr_parse(text, &a) < 0)
-		return error_set(err, CNI_INVALID_CONFIG, "%s: subnet '%s' is not a network (10.1.0.0/24)", where, text);
+		return error_set(err, CNI_INVALID_CONFIG, "%s: subnet '%s' is not a network (10.1.0.0/24)", where,
+				 text);
 	net = ipaddr_network(&a);
 	if (!ipaddr_equal(&a, &net))
-		return error_set(err, CNI_INVALID_CONFIG, "%s: subnet %s has bits set behind its prefix: %s is the network", where, text,
+		return error_set(err, CNI_INVALID_CONFIG,
+				 "%s: subnet %s has bits set behind its prefix: %s is the network", where, text,
 				 ipaddr_text(&net, true, shown));
 	if (a.prefix > ipaddr_size(&a) * 8 - 2)
-		return error_set(err, CNI_INVALID_CONFIG, "%s: subnet %s is too small: it needs room for a gateway and a container", where,
+		return error_set(err, CNI_INVALID_CONFIG,
+				 "%s: subnet %s is too small: it needs room for a gateway and a container", where,
 				 text);
 	*ret = a;
 	return 0;
@@ -124,7 +128,8 @@ static int parse_gateway(const char *text, struct host_local_range *r, const cha
 	if (strchr(text, '/') || ipaddr_parse(text, &r->gateway) < 0)
 		return error_set(err, CNI_INVALID_CONFIG, "%s: gateway '%s' is not an address", where, text);
 	if (r->gateway.family != r->subnet.family)
-		return error_set(err, CNI_INVALID_CONFIG, "%s: gateway %s is not of the subnet's family", where, text);
+		return error_set(err, CNI_INVALID_CONFIG, "%s: gateway %s is not of the subnet's family", where,
+				 text);
 	return 0;
 }
 
@@ -147,14 +152,16 @@ static int parse_range(const struct range_text *t, struct host_local_range *ret,
 	return code;
 }
 
-/* --- sets ------------------------------------------------------------------------------------------------------------- */
+/* --- sets ----------------------------------------------------------------------------------------------------- */
 
 static bool overlap(const struct host_local_range *a, const struct host_local_range *b)
 {
-	return a->subnet.family == b->subnet.family && compare(&a->start, &b->end) <= 0 && compare(&b->start, &a->end) <= 0;
+	return a->subnet.family == b->subnet.family && compare(&a->start, &b->end) <= 0 &&
+	       compare(&b->start, &a->end) <= 0;
 }
 
-static int check_overlap(const struct host_local_set *s, const struct host_local_range *r, const char *where, struct error *err)
+static int check_overlap(const struct host_local_set *s, const struct host_local_range *r, const char *where,
+			 struct error *err)
 {
 	char a[IPADDR_TEXT_SIZE], b[IPADDR_TEXT_SIZE];
 
@@ -165,8 +172,8 @@ static int check_overlap(const struct host_local_set *s, const struct host_local
 	return 0;
 }
 
-static int add_range(struct host_local_conf *c, struct host_local_set *s, const struct range_text *t, const char *where,
-		     struct error *err)
+static int add_range(struct host_local_conf *c, struct host_local_set *s, const struct range_text *t,
+		     const char *where, struct error *err)
 {
 	struct host_local_range r;
 	int code = parse_range(t, &r, where, err);
@@ -176,7 +183,8 @@ static int add_range(struct host_local_conf *c, struct host_local_set *s, const 
 	if (code == 0)
 		code = check_overlap(s, &r, where, err);
 	if (code == 0 && s->n && s->v[0].subnet.family != r.subnet.family)
-		return error_set(err, CNI_INVALID_CONFIG, "%s: a set has either IPv4 or IPv6 ranges; put each in a list of its own", where);
+		return error_set(err, CNI_INVALID_CONFIG,
+				 "%s: a set has either IPv4 or IPv6 ranges; put each in a list of its own", where);
 	if (code == 0)
 		s->v[s->n++] = r;
 	return code;
@@ -245,7 +253,8 @@ static int count(const struct json_value *v, const char *where, size_t *n, struc
 	return 0;
 }
 
-static int load_requested(const struct cni_call *call, const struct cni_conf *conf, struct ipam_addrs *ret, struct error *err)
+static int load_requested(const struct cni_call *call, const struct cni_conf *conf, struct ipam_addrs *ret,
+			  struct error *err)
 {
 	int code = ipam_env_ips(call, conf, "IP", ret, err);
 
@@ -254,7 +263,8 @@ static int load_requested(const struct cni_call *call, const struct cni_conf *co
 	return code < 0 ? code : ipam_runtime_ips(conf, ret, err);
 }
 
-int host_local_load(const struct cni_call *call, const struct cni_conf *conf, struct host_local_conf *ret, struct error *err)
+int host_local_load(const struct cni_call *call, const struct cni_conf *conf, struct host_local_conf *ret,
+		    struct error *err)
 {
 	struct host_local_conf c = {0};
 	struct runtime run = {0};
@@ -281,7 +291,8 @@ int host_local_load(const struct cni_call *call, const struct cni_conf *conf, st
 	if (code == 0)
 		code = add_sets(conf->doc, &c, t.ranges, "ipam.ranges", err);
 	if (code == 0 && c.n == 0)
-		return error_set(err, CNI_INVALID_CONFIG, "ipam: there is no range to take addresses from (key 'ranges' or 'subnet')");
+		return error_set(err, CNI_INVALID_CONFIG,
+				 "ipam: there is no range to take addresses from (key 'ranges' or 'subnet')");
 	if (code == 0)
 		code = ipam_routes_check(t.routes, t.n_routes, "ipam", err);
 	if (code == 0)
@@ -296,12 +307,13 @@ int host_local_load(const struct cni_call *call, const struct cni_conf *conf, st
 	return 0;
 }
 
-/* --- walking ---------------------------------------------------------------------------------------------------------- */
+/* --- walking -------------------------------------------------------------------------------------------------- */
 
 const struct host_local_range *host_local_find(const struct host_local_set *set, const struct ipaddr *a)
 {
 	for (size_t i = 0; i < set->n; i++)
-		if (a->family == set->v[i].subnet.family && compare(&set->v[i].start, a) <= 0 && compare(a, &set->v[i].end) <= 0)
+		if (a->family == set->v[i].subnet.family && compare(&set->v[i].start, a) <= 0 &&
+		    compare(a, &set->v[i].end) <= 0)
 			return &set->v[i];
 	return NULL;
 }

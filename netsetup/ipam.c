@@ -1,5 +1,5 @@
-/* The way to the IPAM plugin: one of ours in this process, another's by delegation (specification, section 4). Delegation
- * is with the caller's whole configuration and with the same environment but for the command, which is
+/* The way to the IPAM plugin: one of ours in this process, another's by delegation (specification, section 4).
+ * Delegation is with the caller's whole configuration and with the same environment but for the command, which is
  * DEL while a failed ADD is undone. */
 #include <errno.h>
 #include <string.h>
@@ -35,7 +35,8 @@ static int delegate(const char *type, struct cni_call *call, struct cni_conf *co
 	return code < 0 ? error_wrap(err, "IPAM plugin %s", type) : 0;
 }
 
-static int delegate_add(const char *type, struct cni_call *call, struct cni_conf *conf, struct cni_result *ret, struct error *err)
+static int delegate_add(const char *type, struct cni_call *call, struct cni_conf *conf, struct cni_result *ret,
+			struct error *err)
 {
 	struct json_value *v = NULL;
 	int code = delegate(type, call, conf, CNI_ADD, &v, err);
@@ -72,8 +73,10 @@ int ipam_add(struct cni_call *call, struct cni_conf *conf, struct cni_result *re
 
 typedef int ipam_verb(struct cni_call *call, struct cni_conf *conf, struct error *err);
 
-/* One of del, check, gc, status: a plugin of ours has it at that place in struct plugin, another's hears the command. */
-static int run(struct cni_call *call, struct cni_conf *conf, enum cni_command command, size_t member, struct error *err)
+/* One of del, check, gc, status: a plugin of ours has it at that place in struct plugin, another's hears the
+ * command. */
+static int run(struct cni_call *call, struct cni_conf *conf, enum cni_command command, size_t member,
+	       struct error *err)
 {
 	const char *type = ipam_type(conf);
 	const struct plugin *p = type ? own_plugin(type) : NULL;

@@ -29,20 +29,23 @@ int ipam_routes_check(const struct cni_route *routes, size_t n, const char *wher
 		struct ipaddr dst, gw;
 
 		if (!strchr(routes[i].dst, '/') || ipaddr_parse(routes[i].dst, &dst) < 0)
-			return error_set(err, CNI_INVALID_CONFIG, "%s: routes[%zu].dst: '%s' is not a network (10.0.0.0/8)", where, i,
+			return error_set(err, CNI_INVALID_CONFIG,
+					 "%s: routes[%zu].dst: '%s' is not a network (10.0.0.0/8)", where, i,
 					 routes[i].dst);
 		if (str_empty(routes[i].gw))
 			continue;
 		if (strchr(routes[i].gw, '/') || ipaddr_parse(routes[i].gw, &gw) < 0)
-			return error_set(err, CNI_INVALID_CONFIG, "%s: routes[%zu].gw: '%s' is not an address", where, i, routes[i].gw);
+			return error_set(err, CNI_INVALID_CONFIG, "%s: routes[%zu].gw: '%s' is not an address", where,
+					 i, routes[i].gw);
 		if (gw.family != dst.family)
-			return error_set(err, CNI_INVALID_CONFIG, "%s: routes[%zu]: %s cannot be reached through %s: IPv4 and IPv6", where,
-					 i, routes[i].dst, routes[i].gw);
+			return error_set(err, CNI_INVALID_CONFIG,
+					 "%s: routes[%zu]: %s cannot be reached through %s: IPv4 and IPv6", where, i,
+					 routes[i].dst, routes[i].gw);
 	}
 	return 0;
 }
 
-/* --- requested addresses --------------------------------------------------------------------------------------------- */
+/* --- requested addresses -------------------------------------------------------------------------------------- */
 
 int ipam_addrs_add(struct json_doc *doc, struct ipam_addrs *to, const struct ipaddr *a)
 {
@@ -58,7 +61,8 @@ int ipam_addrs_add(struct json_doc *doc, struct ipam_addrs *to, const struct ipa
 	return 0;
 }
 
-static int add_text(struct json_doc *doc, struct ipam_addrs *to, const char *text, const char *where, struct error *err)
+static int add_text(struct json_doc *doc, struct ipam_addrs *to, const char *text, const char *where,
+		    struct error *err)
 {
 	struct ipaddr a;
 
@@ -74,8 +78,8 @@ struct ips {
 static const struct json_field ips_fields[] = {F_STRINGS(struct ips, "ips", ips, JSON_FOLD), F_END};
 static JSON_TYPE(ips_type, struct ips, ips_fields);
 
-static int list_ips(const struct cni_conf *conf, const struct json_value *v, const char *where, struct ipam_addrs *ret,
-		    struct error *err)
+static int list_ips(const struct cni_conf *conf, const struct json_value *v, const char *where,
+		    struct ipam_addrs *ret, struct error *err)
 {
 	struct ips k;
 	int code;
@@ -117,7 +121,7 @@ int ipam_env_ips(const struct cni_call *call, const struct cni_conf *conf, const
 	return code;
 }
 
-/* --- results --------------------------------------------------------------------------------------------------------- */
+/* --- results -------------------------------------------------------------------------------------------------- */
 
 int ipam_result_ip(struct json_doc *doc, struct cni_result *r, const struct ipaddr *a, const struct ipaddr *gateway)
 {

@@ -5,12 +5,13 @@
  *   last_reserved_ip.0   where the search in range set 0 goes on
  *   .owners/HASH         ours: "ID\r\nIFNAME\r\n", then a line for each address that this owner may have
  *
- * An owner's addresses are found by the index and believed only if the address's own file says the same; so the index may
- * say too much, and it is written first. Order of giving: the index names the address; then its file appears,
- * complete, by link(2). Order of taking back: the files, then the index. Files are written without a name and then
- * linked: there is never an empty or half-written one.
+ * An owner's addresses are found by the index and believed only if the address's own file says the same; so the
+ * index may say too much, and it is written first. Order of giving: the index names the address; then its file
+ * appears, complete, by link(2). Order of taking back: the files, then the index. Files are written without a name
+ * and then linked: there is never an empty or half-written one.
  *
- * A directory without an index (made by the reference's plugin) gets one when it is opened: built beside, renamed into place. */
+ * A directory without an index (made by the reference's plugin) gets one when it is opened: built beside, renamed
+ * into place. */
 #include "ipam_store.h"
 
 #include <dirent.h>
@@ -45,7 +46,7 @@ struct ipam_store {
 	int dir, lock, owners;
 };
 
-/* --- open and close ----------------------------------------------------------------------------------------------- */
+/* --- open and close ------------------------------------------------------------------------------------------- */
 
 void ipam_store_close(struct ipam_store *s)
 {
@@ -114,7 +115,7 @@ int ipam_store_open_existing(const char *dir, bool own, struct ipam_store **ret,
 	return open_store(dir, own, false, ret, err);
 }
 
-/* --- files -------------------------------------------------------------------------------------------------------- */
+/* --- files ---------------------------------------------------------------------------------------------------- */
 
 static int write_and_link(int fd, int dirfd, const char *temporary, const char *name, const char *text)
 {
@@ -154,12 +155,6 @@ static int create_whole(int dirfd, const char *name, const char *text)
 	return code;
 }
 
-/* An owner, as its files have it: "ID\r\nIFNAME". */
-static char *owner_text(const char *id, const char *ifname)
-{
-	return str_printf("%s\r\n%s", id, ifname);
-}
-
 /* Splits "ID\r\nIFNAME..." in place; an old file has only the ID. */
 static void split_owner(char *text, const char **ret_id, const char **ret_ifname, char **ret_rest)
 {
@@ -196,13 +191,13 @@ static const char *address_name(const struct ipaddr *a, char out[IPADDR_TEXT_SIZ
 	return ipaddr_text(a, false, out);
 }
 
-/* True for a file that stands for an address: named as we would name it. */
+/* True for a file that stands for an address. */
 static bool parse_name(const char *name, struct ipaddr *ret)
 {
 	return !strchr(name, '/') && ipaddr_parse(name, ret) == 0;
 }
 
-/* --- the index ---------------------------------------------------------------------------------------------------- */
+/* --- the index ------------------------------------------------------------------------------------------------ */
 
 /* Adds an address to an owner's list in the index at dirfd. */
 static int index_add(int dirfd, const char *id, const char *ifname, const char *address)
@@ -239,7 +234,8 @@ static int build_one(struct ipam_store *s, int dirfd, const char *address)
 }
 
 /* Every name in the directory, in no order. */
-static int each_name(int dirfd, int (*cb)(struct ipam_store *s, const char *name, void *arg), struct ipam_store *s, void *arg)
+static int each_name(int dirfd, int (*cb)(struct ipam_store *s, const char *name, void *arg), struct ipam_store *s,
+		     void *arg)
 {
 	auto_closedir DIR *d = NULL;
 	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), code = 0;
@@ -290,7 +286,7 @@ static int open_index(struct ipam_store *s, struct error *err)
 	return errno == ENOENT ? build_index(s, err) : error_sys(err, "cannot open %s/" OWNERS, s->path);
 }
 
-/* --- giving --------------------------------------------------------------------------------------------------------- */
+/* --- giving --------------------------------------------------------------------------------------------------- */
 
 bool ipam_store_taken(struct ipam_store *s, const struct ipaddr *a)
 {
@@ -299,9 +295,10 @@ bool ipam_store_taken(struct ipam_store *s, const struct ipaddr *a)
 	return faccessat(s->dir, address_name(a, name), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-int ipam_store_reserve(struct ipam_store *s, const struct ipaddr *a, const char *id, const char *ifname, struct error *err)
+int ipam_store_reserve(struct ipam_store *s, const struct ipaddr *a, const char *id, const char *ifname,
+		       struct error *err)
 {
-	auto_free char *owner = owner_text(id, ifname);
+	auto_free char *owner = str_printf("%s\r\n%s", id, ifname);
 	char name[IPADDR_TEXT_SIZE];
 	int code;
 
@@ -350,9 +347,10 @@ void ipam_store_owner(struct ipam_store *s, const struct ipaddr *a, char out[IPA
 	snprintf(out, IPAM_STORE_OWNER_SIZE, "%s%s%s", id, *ifname ? " " : "", ifname);
 }
 
-/* --- taking back ---------------------------------------------------------------------------------------------------- */
+/* --- taking back ---------------------------------------------------------------------------------------------- */
 
-int ipam_store_each(struct ipam_store *s, const char *id, const char *ifname, ipam_store_cb *cb, void *arg, struct error *err)
+int ipam_store_each(struct ipam_store *s, const char *id, const char *ifname, ipam_store_cb *cb, void *arg,
+		    struct error *err)
 {
 	auto_free char *text = NULL;
 	const char *has_id, *has_ifname;
@@ -367,8 +365,8 @@ int ipam_store_each(struct ipam_store *s, const char *id, const char *ifname, ip
 		return error_set(err, -code, "cannot read %s/" OWNERS "/%s: %s", s->path, name, strerror(-code));
 	split_owner(text, &has_id, &has_ifname, &rest);
 	if (!str_eq(has_id, id) || !str_eq(has_ifname, ifname))
-		return error_set(err, EEXIST, "%s/" OWNERS "/%s is %s's, not %s's: their names have the same hash", s->path, name,
-				 has_id, id);
+		return error_set(err, EEXIST, "%s/" OWNERS "/%s is %s's, not %s's: their names have the same hash",
+				 s->path, name, has_id, id);
 	for (char *line = strtok_r(rest, "\r\n", &save); line; line = strtok_r(NULL, "\r\n", &save)) {
 		struct ipaddr a;
 
@@ -382,8 +380,8 @@ int ipam_store_each(struct ipam_store *s, const char *id, const char *ifname, ip
 	return n;
 }
 
-/* The directory goes with the last owner, and its parent with the last network. The lock goes while we hold it: who waits
- * for it sees that and makes a new directory. */
+/* The directory goes with the last owner, and its parent with the last network. The lock goes while we hold it: who
+ * waits for it sees that and makes a new directory. */
 static void remove_if_empty(struct ipam_store *s)
 {
 	char name[NAME_SIZE];
@@ -419,37 +417,29 @@ int ipam_store_release_address(struct ipam_store *s, const struct ipaddr *a, con
 	return 0;
 }
 
-struct release {
-	struct ipam_store *s;
-	struct error *err;
-};
-
 static int release_one(const struct ipaddr *a, void *arg)
 {
-	struct release *r = arg;
+	struct ipam_store *s = arg;
 	char name[IPADDR_TEXT_SIZE];
 
-	if (unlinkat(r->s->dir, address_name(a, name), 0) < 0 && errno != ENOENT)
-		return error_sys(r->err, "cannot release %s in %s", name, r->s->path);
-	return 0;
+	return unlinkat(s->dir, address_name(a, name), 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 int ipam_store_release(struct ipam_store *s, const char *id, const char *ifname, struct error *err)
 {
-	struct release r = {s, err};
 	char name[NAME_SIZE];
-	int code = ipam_store_each(s, id, ifname, release_one, &r, err);
+	int code = ipam_store_each(s, id, ifname, release_one, s, err);
 
-	if (code < 0)
-		return code;
 	owner_file(id, ifname, name);
-	if (unlinkat(s->owners, name, 0) < 0 && errno != ENOENT)
-		return error_sys(err, "cannot remove %s/" OWNERS "/%s", s->path, name);
+	if (code >= 0 && unlinkat(s->owners, name, 0) < 0 && errno != ENOENT)
+		code = -errno;
+	if (code < 0)
+		return error_set(err, -code, "cannot release %s's addresses in %s: %s", id, s->path, strerror(-code));
 	remove_if_empty(s);
 	return 0;
 }
 
-/* --- gc --------------------------------------------------------------------------------------------------------------- */
+/* --- gc ------------------------------------------------------------------------------------------------------- */
 
 struct gc {
 	ipam_store_live *live;

@@ -1,8 +1,8 @@
 /* Which addresses of a network are given, and to whom: a directory, in the format of the reference's host-local
  * plugin, with an index by owner. Contract: specs/ipam.md.
  *
- * A store is open under the directory's lock: one process at a time. Killed at any instruction, it has never given an
- * address that its owner's del (or gc) does not find, and never one address twice. */
+ * A store is open under the directory's lock: one process at a time. Killed at any instruction, it has never given
+ * an address that its owner's del (or gc) does not find, and never one address twice. */
 #ifndef IPAM_STORE_H
 #define IPAM_STORE_H
 
@@ -29,7 +29,8 @@ static inline void ipam_store_cleanup(struct ipam_store **s)
 
 bool ipam_store_taken(struct ipam_store *s, const struct ipaddr *a);
 /* Gives the address; -EEXIST (without text) when it is taken. */
-int ipam_store_reserve(struct ipam_store *s, const struct ipaddr *a, const char *id, const char *ifname, struct error *err);
+int ipam_store_reserve(struct ipam_store *s, const struct ipaddr *a, const char *id, const char *ifname,
+		       struct error *err);
 /* Takes the address back if it is this owner's; else nothing, success. */
 int ipam_store_release_address(struct ipam_store *s, const struct ipaddr *a, const char *id, const char *ifname,
 			       struct error *err);
@@ -38,7 +39,8 @@ int ipam_store_release(struct ipam_store *s, const char *id, const char *ifname,
 
 /* Calls back for each address the owner has. Returns how many, or a negative code (the callback's too). */
 typedef int ipam_store_cb(const struct ipaddr *a, void *arg);
-int ipam_store_each(struct ipam_store *s, const char *id, const char *ifname, ipam_store_cb *cb, void *arg, struct error *err);
+int ipam_store_each(struct ipam_store *s, const char *id, const char *ifname, ipam_store_cb *cb, void *arg,
+		    struct error *err);
 
 /* The address that was given last from the n-th range set; family 0: none yet. */
 void ipam_store_last(struct ipam_store *s, unsigned set, struct ipaddr *ret);

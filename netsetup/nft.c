@@ -33,7 +33,7 @@ int nft_del(struct cni_call *call, struct cni_conf *conf, unsigned what, struct 
 	return code;
 }
 
-/* --- check --------------------------------------------------------------------------------------------------------- */
+/* --- check ---------------------------------------------------------------------------------------------------- */
 
 static const struct word job_names[] = {
 	{"masquerading", NFT_MASQ},
@@ -73,7 +73,8 @@ static int check_job(struct nft_socket *s, const char *mark, unsigned job, struc
 	code = nft_elem_get(s, keys, n, found, err);
 	for (size_t i = 0; code == 0 && i < n; i++) {
 		if (!found[i].there || (!nft_sets[keys[i].set].shared && !str_eq(found[i].comment, mark)))
-			code = missing(mark, job, "its element is missing or another's:", nft_sets[keys[i].set].name, err);
+			code = missing(mark, job, "its element is missing or another's:", nft_sets[keys[i].set].name,
+				       err);
 	}
 	return code;
 }
@@ -91,7 +92,7 @@ int nft_check(struct cni_call *call, struct cni_conf *conf, unsigned what, struc
 	return code;
 }
 
-/* --- gc ------------------------------------------------------------------------------------------------------------ */
+/* --- gc ------------------------------------------------------------------------------------------------------- */
 
 struct sweep {
 	unsigned what;

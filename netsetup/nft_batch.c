@@ -1,11 +1,11 @@
-/* The nfnetlink socket. Everything is sent in one write and the kernel works through it within that system call, so all
- * answers but those of a dump are there when it returns.
+/* The nfnetlink socket. Everything is sent in one write and the kernel works through it within that system call, so
+ * all answers but those of a dump are there when it returns.
  *
- * Closing is slow, and not only for us. What a transaction deletes, the kernel frees after a grace period of RCU, 7 to
- * 16 ms; whoever closes a netfilter socket meanwhile, having deleted something or not, waits for that, and
- * holds the lock which every transaction of that namespace needs. So a chain of plugins, or two processes one after
- * the other, would spend most of their time there. Sockets are therefore kept until the process ends, and
- * closed some time after that by a child that does nothing else, when there is nothing left to wait for. */
+ * Closing is slow, and not only for us. What a transaction deletes, the kernel frees after a grace period of RCU, 7
+ * to 16 ms; whoever closes a netfilter socket meanwhile, having deleted something or not, waits for that, and holds
+ * the lock which every transaction of that namespace needs. So a chain of plugins, or two processes one after the
+ * other, would spend most of their time there. Sockets are therefore kept until the process ends, and closed some
+ * time after that by a child that does nothing else, when there is nothing left to wait for. */
 #include "nft_batch.h"
 
 #include <arpa/inet.h>
@@ -30,12 +30,13 @@
 #include "netns.h"
 
 enum {
-	REPLY_SIZE = 8192, /* the kernel fills a datagram of a dump up to this; a listing that ends early should not cost more */
+	/* The kernel fills a datagram of a dump up to this; a listing that ends early should not cost more. */
+	REPLY_SIZE = 8192,
 	SEND_BUFFER = 160 * 1024, /* what the default socket buffer takes with some reserve */
 	DUMP_TRIES = 8,
 };
 
-/* --- open and close ----------------------------------------------------------------------------------------- */
+/* --- open and close ------------------------------------------------------------------------------------------- */
 
 int nft_socket_in(int netns_fd, int domain, int type, int protocol)
 {
@@ -74,7 +75,7 @@ int nft_open(int netns_fd, struct nft_socket *ret, struct error *err)
 	return 0;
 }
 
-/* --- close --------------------------------------------------------------------------------------------------------- */
+/* --- close ---------------------------------------------------------------------------------------------------- */
 
 /* Sockets that are done with, until the process ends. */
 struct late {
@@ -85,8 +86,9 @@ static struct late late;
 
 enum { LATE_STACK = 16 * 1024, LATE_MS = 60, LATE_FD = 512 };
 
-/* The child: it shares the memory (nothing is copied for it), has its own stack and its own table of descriptors, and makes
- * only system calls. Nothing but the sockets may stay open in it: somebody may be reading our output to its end. */
+/* The child: it shares the memory (nothing is copied for it), has its own stack and its own table of descriptors,
+ * and makes only system calls. Nothing but the sockets may stay open in it: somebody may be reading our output to
+ * its end. */
 static int hold_sockets(void *arg)
 {
 	static const struct timespec t = {.tv_nsec = LATE_MS * 1000000L};
@@ -104,7 +106,8 @@ static void close_late(void)
 	char *memory = MAP_FAILED;
 
 	if (late.n)
-		memory = mmap(NULL, LATE_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+		memory = mmap(NULL, LATE_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1,
+			      0);
 	/* Its parent is whoever reaps orphans, because we end before it does. */
 	if (memory != MAP_FAILED) {
 		memcpy(memory, &late, sizeof(late));
@@ -128,7 +131,7 @@ void nft_close(struct nft_socket *s)
 	late.fds[late.n++] = take_fd(&s->fd);
 }
 
-/* --- messages ------------------------------------------------------------------------------------------------ */
+/* --- messages ------------------------------------------------------------------------------------------------- */
 
 void nft_batch_free(struct nft_batch *b)
 {
@@ -227,7 +230,7 @@ static int error_code(const struct nlmsghdr *m)
 	return mnl_nlmsg_get_payload_len(m) < sizeof(*e) ? -EBADMSG : e->error;
 }
 
-/* --- questions ----------------------------------------------------------------------------------------------- */
+/* --- questions ------------------------------------------------------------------------------------------------ */
 
 static int ask_failed(int code, const char *what, struct error *err)
 {
@@ -259,7 +262,8 @@ int nft_ask(struct nft_socket *s, struct nft_batch *b, nft_answer *answer, void 
 			if (i >= b->n)
 				continue; /* a late answer to an earlier batch */
 			answered++;
-			code = m->nlmsg_type == NLMSG_ERROR ? answer(i, error_code(m), NULL, arg) : answer(i, 0, m, arg);
+			code = m->nlmsg_type == NLMSG_ERROR ? answer(i, error_code(m), NULL, arg)
+							    : answer(i, 0, m, arg);
 			if (code < 0)
 				return ask_failed(code, b->labels[i].what, err);
 		}
@@ -332,7 +336,7 @@ int nft_generation(struct nft_socket *s, uint32_t *ret, struct error *err)
 	return nft_ask(s, &b, take_generation, ret, err);
 }
 
-/* --- transactions -------------------------------------------------------------------------------------------- */
+/* --- transactions --------------------------------------------------------------------------------------------- */
 
 static int commit_failed(int code, const char *what, struct error *err)
 {
@@ -342,7 +346,8 @@ static int commit_failed(int code, const char *what, struct error *err)
 		remedy = " (it needs CAP_NET_ADMIN in the network namespace's user namespace)";
 	else if (code == -EOPNOTSUPP || code == -EPROTONOSUPPORT || code == -EAFNOSUPPORT)
 		remedy = " (the kernel lacks this part of nftables)";
-	return error_set(err, -code, "cannot change nftables table inet " NFT_TABLE ": %s: %s%s", what, strerror(-code), remedy);
+	return error_set(err, -code, "cannot change nftables table inet " NFT_TABLE ": %s: %s%s", what,
+			 strerror(-code), remedy);
 }
 
 /* Reads the answers to a transaction, which are all there: the first failure, or 0. The kernel lists failures of
@@ -366,7 +371,8 @@ static int read_verdict(struct nft_socket *s, const struct nft_batch *b, uint32_
 			if (error_code(m) == 0)
 				acked = true;
 			else if (code == 0)
-				code = commit_failed(error_code(m), i < b->n ? b->labels[i].what : "the transaction", err);
+				code = commit_failed(error_code(m), i < b->n ? b->labels[i].what : "the transaction",
+						     err);
 		}
 	}
 	if (code < 0 || acked)

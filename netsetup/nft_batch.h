@@ -1,6 +1,5 @@
-/* nfnetlink as nftables (and ctnetlink) speaks it: a socket, a buffer of messages, and the two ways to send it, as questions (an answer
- * each) or as one transaction. Only the nft_*.c files and conntrack.c
- * include this. */
+/* nfnetlink as nftables (and ctnetlink) speaks it: a socket, a buffer of messages, and the two ways to send it, as
+ * questions (an answer each) or as one transaction. Only the nft_*.c files and conntrack.c include this. */
 #ifndef NFT_BATCH_H
 #define NFT_BATCH_H
 
@@ -11,8 +10,8 @@
 struct error;
 struct nlmsghdr;
 
-/* How often something is begun anew because the ruleset changed meanwhile: each time another process has got ahead, so
- * this is reached only if the ruleset is changed without end. */
+/* How often something is begun anew because the ruleset changed meanwhile: each time another process has got ahead,
+ * so this is reached only if the ruleset is changed without end. */
 enum { NFT_TRIES = 1000 };
 
 /* Our table. */
@@ -47,14 +46,15 @@ struct nft_batch {
 void nft_batch_free(struct nft_batch *b);
 #define auto_batch __attribute__((cleanup(nft_batch_free)))
 
-/* Starts a message of the table's family with room for NFT_MESSAGE_MAX bytes, or NULL without memory; nft_batch_end()
- * counts it in. `what` names its object in error texts. */
+/* Starts a message of the table's family with room for NFT_MESSAGE_MAX bytes, or NULL without memory;
+ * nft_batch_end() counts it in. `what` names its object in error texts. */
 enum { NFT_MESSAGE_MAX = 4096 };
 struct nlmsghdr *nft_batch_begin(struct nft_batch *b, uint16_t type, uint16_t flags, const char *what);
 void nft_batch_end(struct nft_batch *b, const struct nlmsghdr *m);
 
-/* Sends the messages as questions. Each has one answer: a message (code 0), or a negative errno. The callback may end
- * it with a negative code, for which a text is made here. At most NFT_ASK_MAX at a time, so that the answers fit the socket's buffer. */
+/* Sends the messages as questions. Each has one answer: a message (code 0), or a negative errno. The callback may
+ * end it with a negative code, for which a text is made here. At most NFT_ASK_MAX at a time, so that the answers
+ * fit the socket's buffer. */
 enum { NFT_ASK_MAX = 16 };
 typedef int nft_answer(size_t index, int code, const struct nlmsghdr *m, void *arg);
 int nft_ask(struct nft_socket *s, struct nft_batch *b, nft_answer *answer, void *arg, struct error *err);
@@ -63,8 +63,8 @@ int nft_dump(struct nft_socket *s, struct nft_batch *b, nft_answer *answer, void
 
 /* The ruleset's generation; never 0. */
 int nft_generation(struct nft_socket *s, uint32_t *ret, struct error *err);
-/* Sends the messages as one transaction: all or nothing. generation 0: whatever the ruleset is now; else -ERESTART when
- * it has changed since. The first failure is returned (with the text). */
+/* Sends the messages as one transaction: all or nothing. generation 0: whatever the ruleset is now; else -ERESTART
+ * when it has changed since. The first failure is returned (with the text). */
 int nft_commit(struct nft_socket *s, struct nft_batch *b, uint32_t generation, struct error *err);
 
 #endif

@@ -19,7 +19,7 @@ enum { UDATA_REFS = 0x70 };
 /* The kernel's NFT_USERDATA_MAXLEN. */
 enum { UDATA_MAX = 256 };
 
-/* --- keys -------------------------------------------------------------------------------------------------------- */
+/* --- keys ----------------------------------------------------------------------------------------------------- */
 
 bool nft_key_equal(const struct nft_key *a, const struct nft_key *b)
 {
@@ -52,7 +52,7 @@ size_t nft_key_unpack(const uint8_t *in, size_t len, struct nft_key *ret)
 	return 1 + key_len;
 }
 
-/* --- messages ---------------------------------------------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------------------------------------------- */
 
 /* A set object that names the set, to carry elements. */
 static struct nftnl_set *named_set(uint8_t set)
@@ -66,7 +66,8 @@ static struct nftnl_set *named_set(uint8_t set)
 	return s;
 }
 
-static void put(struct nft_batch *b, uint16_t type, uint16_t flags, const struct nft_key *k, struct nftnl_set_elem *elem)
+static void put(struct nft_batch *b, uint16_t type, uint16_t flags, const struct nft_key *k,
+		struct nftnl_set_elem *elem)
 {
 	struct nftnl_set *s = named_set(k->set);
 	struct nlmsghdr *m;
@@ -105,7 +106,8 @@ static void set_udata(struct nftnl_set_elem *elem, const char *comment, const ui
 	nftnl_set_elem_set(elem, NFTNL_SET_ELEM_USERDATA, data, (uint32_t)len);
 }
 
-void nft_elem_add(struct nft_batch *b, const struct nft_elem *e, const char *comment, const uint8_t *refs, size_t n_refs)
+void nft_elem_add(struct nft_batch *b, const struct nft_elem *e, const char *comment, const uint8_t *refs,
+		  size_t n_refs)
 {
 	const struct nft_set_def *d = &nft_sets[e->key.set];
 	struct nftnl_set_elem *elem = nftnl_set_elem_alloc();
@@ -124,7 +126,7 @@ void nft_elem_del(struct nft_batch *b, const struct nft_key *k)
 	put(b, NFT_MSG_DELSETELEM, 0, k, nftnl_set_elem_alloc());
 }
 
-/* --- answers ----------------------------------------------------------------------------------------------------- */
+/* --- answers -------------------------------------------------------------------------------------------------- */
 
 /* Splits the user data; anything may stand there, another program can have written it. */
 static void parse_udata(const uint8_t *p, size_t len, struct nft_found *ret)
@@ -178,7 +180,7 @@ static int parse_message(const struct nlmsghdr *m, struct parse *p)
 	return code;
 }
 
-/* --- questions --------------------------------------------------------------------------------------------------- */
+/* --- questions ------------------------------------------------------------------------------------------------ */
 
 struct get {
 	const struct nft_key *keys;

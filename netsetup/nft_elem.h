@@ -1,7 +1,7 @@
 /* Elements of the table's sets and maps, and what is written on them. Only the nft_*.c files include this.
  *
- * An element bears its owner's mark as nft's comment. The owner's entries in the set `owners` list its elements in a second
- * attribute of the same user data, which nft passes over. */
+ * An element bears its owner's mark as nft's comment. The owner's entries in the set `owners` list its elements in
+ * a second attribute of the same user data, which nft passes over. */
 #ifndef NFT_ELEM_H
 #define NFT_ELEM_H
 
@@ -31,12 +31,14 @@ struct nft_found {
 };
 
 /* Adds the element with a comment; it must not exist (EEXIST, or EBUSY with another value). refs may be NULL. */
-void nft_elem_add(struct nft_batch *b, const struct nft_elem *e, const char *comment, const uint8_t *refs, size_t n_refs);
+void nft_elem_add(struct nft_batch *b, const struct nft_elem *e, const char *comment, const uint8_t *refs,
+		  size_t n_refs);
 /* Deletes it; it must exist. */
 void nft_elem_del(struct nft_batch *b, const struct nft_key *k);
 
 /* Looks elements up; ret[i] is keys[i]'s. */
-int nft_elem_get(struct nft_socket *s, const struct nft_key *keys, size_t n, struct nft_found *ret, struct error *err);
+int nft_elem_get(struct nft_socket *s, const struct nft_key *keys, size_t n, struct nft_found *ret,
+		 struct error *err);
 
 /* Every element of a set; a missing set is empty. */
 typedef int nft_elem_cb(const struct nft_key *k, const struct nft_found *f, void *arg);

@@ -62,7 +62,7 @@ static struct nftnl_expr *add(struct nft_rule *r, const char *name)
 	return e;
 }
 
-/* --- loads --------------------------------------------------------------------------------------------------- */
+/* --- loads ---------------------------------------------------------------------------------------------------- */
 
 void nft_load_meta(struct nft_rule *r, uint32_t key, uint32_t reg)
 {
@@ -106,7 +106,8 @@ static uint32_t addr_offset(int family, bool source)
 
 void nft_load_addr(struct nft_rule *r, int family, bool source, uint32_t reg)
 {
-	nft_load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, addr_offset(family, source), family == AF_INET6 ? 16 : 4, reg);
+	nft_load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, addr_offset(family, source), family == AF_INET6 ? 16 : 4,
+			 reg);
 }
 
 /* TCP, UDP, UDP-Lite, SCTP and DCCP have it at the same place. */
@@ -144,7 +145,7 @@ void nft_mask_u32(struct nft_rule *r, uint32_t reg, uint32_t mask)
 	mask_bytes(r, reg, &mask, sizeof(mask));
 }
 
-/* --- conditions ---------------------------------------------------------------------------------------------- */
+/* --- conditions ----------------------------------------------------------------------------------------------- */
 
 void nft_compare(struct nft_rule *r, uint32_t reg, uint32_t op, const void *data, uint32_t len)
 {
@@ -184,7 +185,7 @@ void nft_if_addr(struct nft_rule *r, int family, bool source, const void *addr, 
 	nft_compare(r, R(0), NFT_CMP_EQ, addr, prefix_bytes);
 }
 
-/* --- sets and maps ------------------------------------------------------------------------------------------- */
+/* --- sets and maps -------------------------------------------------------------------------------------------- */
 
 static struct nftnl_expr *lookup(struct nft_rule *r, const char *set, uint32_t key)
 {
@@ -210,7 +211,7 @@ void nft_map(struct nft_rule *r, const char *map, uint32_t key, uint32_t value)
 		nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_DREG, value);
 }
 
-/* --- statements ---------------------------------------------------------------------------------------------- */
+/* --- statements ----------------------------------------------------------------------------------------------- */
 
 void nft_verdict(struct nft_rule *r, int verdict, const char *chain)
 {

@@ -3,7 +3,8 @@
  *   chain forward   answers to a container are accepted; between two bridges of the set `bridges` nothing passes,
  *                   except within one bridge of the set `same-bridge`; what a container sends is accepted
  *
- * To accept here ends this chain only: a drop in another table (docker's policy, the host's own firewall) still drops. */
+ * To accept here ends this chain only: a drop in another table (docker's policy, the host's own firewall) still
+ * drops. */
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter_ipv4.h>
@@ -91,8 +92,10 @@ static int plan_policy(struct nft_plan *p, const struct cni_result *r, const cha
 	if (str_empty(policy) || str_eq(policy, "open"))
 		return 0;
 	if (!bridge || strlen(bridge) >= IFNAMSIZ)
-		return error_set(err, CNI_INVALID_CONFIG,
-				 "ingressPolicy %s needs a bridge in prevResult: put firewall after the bridge plugin", policy);
+		return error_set(
+			err, CNI_INVALID_CONFIG,
+			"ingressPolicy %s needs a bridge in prevResult: put firewall after the bridge plugin",
+			policy);
 	memcpy(pair, bridge, strlen(bridge));
 	memcpy(pair + IFNAMSIZ, bridge, strlen(bridge));
 	nft_plan_add(p, NFT_BRIDGES, pair, NULL);
@@ -113,7 +116,8 @@ int nft_firewall_add(struct cni_call *call, struct cni_conf *conf, const struct 
 		struct ipaddr a;
 
 		if (ipaddr_parse(r->ips[i].address, &a) < 0)
-			return error_set(err, CNI_INVALID_CONFIG, "cannot let '%s' through: not an IP address", r->ips[i].address);
+			return error_set(err, CNI_INVALID_CONFIG, "cannot let '%s' through: not an IP address",
+					 r->ips[i].address);
 		nft_plan_add(&p, a.family == AF_INET6 ? NFT_FORWARD6 : NFT_FORWARD4, a.bytes, NULL);
 	}
 	code = plan_policy(&p, r, policy, err);

@@ -98,7 +98,8 @@ int nft_masq_add(struct cni_call *call, struct cni_conf *conf, const struct cni_
 		struct ipaddr a;
 
 		if (ipaddr_parse(r->ips[i].address, &a) < 0)
-			return error_set(err, CNI_INVALID_CONFIG, "cannot masquerade '%s': not an IP address", r->ips[i].address);
+			return error_set(err, CNI_INVALID_CONFIG, "cannot masquerade '%s': not an IP address",
+					 r->ips[i].address);
 		nft_plan_network(&p, NFT_MASQ4, NFT_MASQ_OWN4, a.family == AF_INET6 ? "masq6-" : "masq4-", &a);
 	}
 	code = nft_open(call->host_fd, &s, err);

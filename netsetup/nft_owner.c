@@ -1,7 +1,7 @@
-/* Owners: the set `owners` has entries for each attachment and job, which list its elements. An entry is made and removed in
- * the same transaction as the elements, so the two never disagree; elements that have passed to another owner meanwhile
- * are told by their comment. What an attachment has is therefore found by its name alone, at the same cost
- * however many others there are, and it is found as long as the table exists. */
+/* Owners: the set `owners` has entries for each attachment and job, which list its elements. An entry is made and
+ * removed in the same transaction as the elements, so the two never disagree; elements that have passed to another
+ * owner meanwhile are told by their comment. What an attachment has is therefore found by its name alone, at the
+ * same cost however many others there are, and it is found as long as the table exists. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +55,7 @@ void nft_owner_key(const char *mark, unsigned what, unsigned n, struct nft_key *
 	memcpy(ret->key + sizeof(hash), &last, sizeof(last));
 }
 
-/* --- shared elements --------------------------------------------------------------------------------------------- */
+/* --- shared elements ------------------------------------------------------------------------------------------ */
 
 int nft_shared_change(struct nft_shared *s, const struct nft_key *k, int delta, struct error *err)
 {
@@ -98,7 +98,7 @@ int nft_shared_write(struct nft_socket *s, struct nft_batch *b, const struct nft
 	return code;
 }
 
-/* --- what an owner has ------------------------------------------------------------------------------------------- */
+/* --- what an owner has ---------------------------------------------------------------------------------------- */
 
 struct keys {
 	struct nft_key *v;
@@ -158,12 +158,13 @@ int nft_owner_load(struct nft_socket *s, const char *mark, unsigned what, struct
 	return 0;
 }
 
-/* --- removing ---------------------------------------------------------------------------------------------------- */
+/* --- removing ------------------------------------------------------------------------------------------------- */
 
 static int other_owner(const struct nft_key *k, const struct nft_found *f, void *arg)
 {
 	const struct nft_key *own = arg;
-	/* Entries of one owner and job differ in their number only: the last three bytes, or the first of the word. */
+	/* Entries of one owner and job differ in their number only: the last three bytes, or the first of the
+	 * word. */
 	uint32_t a, b;
 
 	(void)f;
@@ -172,8 +173,8 @@ static int other_owner(const struct nft_key *k, const struct nft_found *f, void 
 	return memcmp(k->key, own->key, 8) != 0 || a >> 24 != b >> 24 ? -EEXIST : 0;
 }
 
-/* True when nobody else has anything in the table: then it goes as a whole. The listing ends at the first other owner, and
- * has a socket of its own so that its rest is never made. */
+/* True when nobody else has anything in the table: then it goes as a whole. The listing ends at the first other
+ * owner, and has a socket of its own so that its rest is never made. */
 static bool last_owner(int netns_fd, const char *mark, unsigned what)
 {
 	auto_nft struct nft_socket s = {.fd = -1};

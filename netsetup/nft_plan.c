@@ -1,9 +1,9 @@
 /* Adding.
  *
- * Nearly always the table is there and nobody has the elements: one question (are the chains whole?), one transaction.
- * When that fails, the failure says what to do. Something is missing (ENOENT): the table went between the two, make it
- * anew. Something is there already (EEXIST, EBUSY): look at it, and add ours in a transaction that the kernel refuses
- * (ERESTART) if anybody changed the ruleset since we looked. */
+ * Nearly always the table is there and nobody has the elements: one question (are the chains whole?), one
+ * transaction. When that fails, the failure says what to do. Something is missing (ENOENT): the table went between
+ * the two, make it anew. Something is there already (EEXIST, EBUSY): look at it, and add ours in a transaction that
+ * the kernel refuses (ERESTART) if anybody changed the ruleset since we looked. */
 #include "nft_plan.h"
 
 #include <errno.h>
@@ -56,7 +56,8 @@ struct nft_elem *nft_plan_add(struct nft_plan *p, uint8_t set, const void *key, 
 	return &p->elems[p->n++];
 }
 
-void nft_plan_network(struct nft_plan *p, uint8_t set, uint8_t own_set, const char *chain_prefix, const struct ipaddr *addr)
+void nft_plan_network(struct nft_plan *p, uint8_t set, uint8_t own_set, const char *chain_prefix,
+		      const struct ipaddr *addr)
 {
 	uint8_t six = addr->family == AF_INET6;
 	size_t size = (size_t)ipaddr_size(addr);
@@ -77,7 +78,7 @@ static bool shared(const struct nft_elem *e)
 	return nft_sets[e->key.set].shared;
 }
 
-/* --- the transaction --------------------------------------------------------------------------------------------- */
+/* --- the transaction ------------------------------------------------------------------------------------------ */
 
 /* The owner's entries, each of which lists as many elements as it has room for. */
 static void put_entries(struct nft_batch *b, const struct nft_plan *p)
@@ -121,9 +122,10 @@ static int taken(const struct nft_plan *p, const struct nft_key *k, const struct
 	if (!nft_sets[k->set].describe || str_eq(f->comment, p->mark))
 		return 0;
 	nft_sets[k->set].describe(k->key, what, sizeof(what));
-	return error_set(err, EADDRINUSE,
-			 "cannot map %s: it is mapped for %s; remove that attachment, or run `netsetup gc` if its container is gone",
-			 what, f->comment[0] ? f->comment : "somebody who left no name");
+	return error_set(
+		err, EADDRINUSE,
+		"cannot map %s: it is mapped for %s; remove that attachment, or run `netsetup gc` if its container is gone",
+		what, f->comment[0] ? f->comment : "somebody who left no name");
 }
 
 /* Deletes what stands in the way of our elements, or says who has it. */
@@ -172,7 +174,7 @@ static int add_over(struct nft_socket *s, const struct nft_plan *p, struct error
 	return nft_commit(s, &b, generation, err);
 }
 
-/* --- carrying it out --------------------------------------------------------------------------------------------- */
+/* --- carrying it out ------------------------------------------------------------------------------------------ */
 
 /* One attempt, after having made sure of the table. */
 static int run_once(struct nft_socket *s, struct nft_plan *p, bool over, struct error *err)

@@ -7,8 +7,8 @@
  *                                     network) in hairpin-own4), whose answers would not come back through the host
  *   chain portmap-guard               127/8 from the wire is dropped: route_localnet would let it in
  *
- * The fib test stands before every lookup: a packet that is only passing through keeps its destination, whatever its
- * port (CVE-2025-67499). Priorities are behind dstnat itself, so that a service address of Kubernetes is
+ * The fib test stands before every lookup: a packet that is only passing through keeps its destination, whatever
+ * its port (CVE-2025-67499). Priorities are behind dstnat itself, so that a service address of Kubernetes is
  * decided by kube-proxy before a port map of the same number is looked at (CVE-2019-9946). */
 #include "nft_portmap.h"
 
@@ -35,7 +35,7 @@ static bool is6(int family)
 	return family == AF_INET6;
 }
 
-/* --- rules --------------------------------------------------------------------------------------------------------- */
+/* --- rules ---------------------------------------------------------------------------------------------------- */
 
 /* (protocol, port) in R(0) and R(1): what every key starts with. */
 static void load_port(struct nft_rule *r)
@@ -80,7 +80,8 @@ static void pre_rules(struct nft_batch *b, const char *chain)
 	put_jump(b, chain);
 }
 
-/* To 127/8 only where answers find back, which needs snat; there is no route_localnet for IPv6, so ::1 stays the host's. */
+/* To 127/8 only where answers find back, which needs snat; there is no route_localnet for IPv6, so ::1 stays the
+ * host's. */
 static void out_rules(struct nft_batch *b, const char *chain)
 {
 	struct nft_rule r = nft_rule_begin(chain, "the rule for 127.0.0.0/8 of chain portmap-out");
@@ -190,9 +191,10 @@ static const struct nft_net_chain net_chains[] = {
 	{"hairpin4-", "hairpin4", AF_INET, 1, hairpin_net_rules},
 	{"hairpin6-", "hairpin6", AF_INET6, 1, hairpin_net_rules},
 };
-const struct nft_group nft_group_portmap = {NFT_PORTMAP, chains, ARRAY_SIZE(chains), net_chains, ARRAY_SIZE(net_chains)};
+const struct nft_group nft_group_portmap = {NFT_PORTMAP, chains, ARRAY_SIZE(chains), net_chains,
+					    ARRAY_SIZE(net_chains)};
 
-/* --- elements ------------------------------------------------------------------------------------------------------ */
+/* --- elements ------------------------------------------------------------------------------------------------- */
 
 void nft_portmap_describe(const uint8_t *key, char *out, size_t size)
 {
@@ -265,9 +267,13 @@ static int plan_families(struct nft_plan *p, const struct cni_port_mapping *m, c
 		mapped++;
 	}
 	if (code == 0 && mapped == 0)
-		return error_set(err, CNI_INVALID_CONFIG,
-				 "cannot map host port %s/%u: the container has no %saddress (portmap stands after the plugin that makes the interface)",
-				 m->protocol, m->host_port, is6(host.family) ? "IPv6 " : host.family ? "IPv4 " : "");
+		return error_set(
+			err, CNI_INVALID_CONFIG,
+			"cannot map host port %s/%u: the container has no %saddress (portmap stands after the plugin that makes the interface)",
+			m->protocol, m->host_port,
+			is6(host.family) ? "IPv6 "
+			: host.family	 ? "IPv4 "
+					 : "");
 	return code;
 }
 
@@ -287,7 +293,7 @@ int nft_portmap_add(struct cni_call *call, struct cni_conf *conf, const struct c
 	return code < 0 ? code : nft_plan_run(&s, &p, err);
 }
 
-/* --- what there is ------------------------------------------------------------------------------------------------- */
+/* --- what there is -------------------------------------------------------------------------------------------- */
 
 static int call_back(const struct nft_key *k, const struct nft_found *f, nft_port_cb *cb, void *arg)
 {

@@ -1,6 +1,7 @@
-/* Making the table. Chains and sets are "add", which does no harm twice, and chains' rules are flushed and put in again, all in one
- * transaction that the kernel refuses if anybody changed the ruleset since we looked. So two processes that find
- * the table missing need no lock, and a ruleset that somebody flushed is whole again with the next attachment. */
+/* Making the table. Chains and sets are "add", which does no harm twice, and chains' rules are flushed and put in
+ * again, all in one transaction that the kernel refuses if anybody changed the ruleset since we looked. So two
+ * processes that find the table missing need no lock, and a ruleset that somebody flushed is whole again with the
+ * next attachment. */
 #include "nft_table.h"
 
 #include <arpa/inet.h>
@@ -23,7 +24,8 @@
 #include "nft_portmap.h"
 #include "str.h"
 
-/* nft's own numbers for data types (datatype.h there), so that `nft list table inet netsetup` shows addresses and ports. */
+/* nft's own numbers for data types (datatype.h there), so that `nft list table inet netsetup` shows addresses and
+ * ports. */
 enum {
 	TYPE_IP4 = 7,
 	TYPE_IP6 = 8,
@@ -36,9 +38,15 @@ enum {
 #define TRIPLE(a, b, c) (PAIR(a, b) << 6 | (c))
 
 #define SET(n, w, type, len) {.name = n, .what = w, .key_type = type, .key_len = len}
-#define SHARED(n, w, type, len) {.name = n, .what = w, .key_type = type, .key_len = len, .shared = true, .host_order = true}
-#define PORTS(n, type, len, vtype, vlen)                                                                               \
-	{.name = n, .what = NFT_PORTMAP, .key_type = type, .key_len = len, .value_type = vtype, .value_len = vlen, .describe = nft_portmap_describe}
+#define SHARED(n, w, type, len)                                                                                      \
+	{                                                                                                            \
+		.name = n, .what = w, .key_type = type, .key_len = len, .shared = true, .host_order = true           \
+	}
+#define PORTS(n, type, len, vtype, vlen)                                                                             \
+	{                                                                                                            \
+		.name = n, .what = NFT_PORTMAP, .key_type = type, .key_len = len, .value_type = vtype,               \
+		.value_len = vlen, .describe = nft_portmap_describe                                                  \
+	}
 
 const struct nft_set_def nft_sets[NFT_N_SETS] = {
 	[NFT_OWNERS] = SET("owners", 0, TRIPLE(TYPE_MARK, TYPE_MARK, TYPE_MARK), 12),
@@ -49,7 +57,8 @@ const struct nft_set_def nft_sets[NFT_N_SETS] = {
 	[NFT_PORT4] = PORTS("port4", PAIR(TYPE_PROTO, TYPE_PORT), 8, PAIR(TYPE_IP4, TYPE_PORT), 8),
 	[NFT_PORT6] = PORTS("port6", PAIR(TYPE_PROTO, TYPE_PORT), 8, PAIR(TYPE_IP6, TYPE_PORT), 20),
 	[NFT_PORT_AT4] = PORTS("port-at4", TRIPLE(TYPE_PROTO, TYPE_PORT, TYPE_IP4), 12, PAIR(TYPE_IP4, TYPE_PORT), 8),
-	[NFT_PORT_AT6] = PORTS("port-at6", TRIPLE(TYPE_PROTO, TYPE_PORT, TYPE_IP6), 24, PAIR(TYPE_IP6, TYPE_PORT), 20),
+	[NFT_PORT_AT6] =
+		PORTS("port-at6", TRIPLE(TYPE_PROTO, TYPE_PORT, TYPE_IP6), 24, PAIR(TYPE_IP6, TYPE_PORT), 20),
 	[NFT_PORT_NOLOCAL] = SET("port-nolocal", NFT_PORTMAP, PAIR(TYPE_PROTO, TYPE_PORT), 8),
 	[NFT_HAIRPIN4] = SET("hairpin4", NFT_PORTMAP, TYPE_IP4, 4),
 	[NFT_HAIRPIN6] = SET("hairpin6", NFT_PORTMAP, TYPE_IP6, 16),
@@ -93,7 +102,7 @@ int nft_net_names_add(struct nft_net_names *names, const char *name)
 	return 0;
 }
 
-/* --- is it there? ---------------------------------------------------------------------------------------------- */
+/* --- is it there? --------------------------------------------------------------------------------------------- */
 
 enum { CHECK_MAX = NFT_ASK_MAX };
 
@@ -126,7 +135,8 @@ static int check_chain(size_t index, int code, const struct nlmsghdr *m, void *a
 	return code == -ENOENT ? 0 : code;
 }
 
-static void put_chain(struct nft_batch *b, uint16_t type, uint16_t flags, const char *name, const struct nft_chain *def)
+static void put_chain(struct nft_batch *b, uint16_t type, uint16_t flags, const char *name,
+		      const struct nft_chain *def)
 {
 	struct nftnl_chain *c = nftnl_chain_alloc();
 	struct nlmsghdr *m;
@@ -150,8 +160,8 @@ static void put_chain(struct nft_batch *b, uint16_t type, uint16_t flags, const 
 	nftnl_chain_free(c);
 }
 
-/* A chain is used by its rules and by who jumps to it, nothing for a hook's chain and the parent for one of a prefix length: so its
- * use count tells whether the rules are all there. */
+/* A chain is used by its rules and by who jumps to it, nothing for a hook's chain and the parent for one of a
+ * prefix length: so its use count tells whether the rules are all there. */
 int nft_table_check(struct nft_socket *s, unsigned what, const struct nft_net_names *nets, enum nft_state *ret,
 		    struct error *err)
 {
@@ -159,6 +169,8 @@ int nft_table_check(struct nft_socket *s, unsigned what, const struct nft_net_na
 	struct check c = {.state = NFT_WHOLE};
 	int code;
 
+	if (nets->n > CHECK_MAX / 2)
+		return error_set(err, E2BIG, "one attachment has addresses of too many prefix lengths");
 	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
 		for (size_t k = 0; what & groups[i]->what && k < groups[i]->n_chains; k++) {
 			const struct nft_chain *chain = &groups[i]->chains[k];
@@ -169,7 +181,7 @@ int nft_table_check(struct nft_socket *s, unsigned what, const struct nft_net_na
 			put_chain(&b, NFT_MSG_GETCHAIN, 0, chain->name, NULL);
 		}
 	c.first_net = b.n;
-	for (size_t i = 0; i < nets->n && b.n < CHECK_MAX; i++) {
+	for (size_t i = 0; i < nets->n; i++) {
 		uint32_t len;
 
 		c.expected[b.n] = parse_net_chain(what, nets->v[i], &len)->n_rules + 1;
@@ -181,7 +193,7 @@ int nft_table_check(struct nft_socket *s, unsigned what, const struct nft_net_na
 	return code;
 }
 
-/* --- making it --------------------------------------------------------------------------------------------------- */
+/* --- making it ------------------------------------------------------------------------------------------------ */
 
 static void put_table(struct nft_batch *b, uint16_t type, uint16_t flags)
 {
@@ -290,7 +302,7 @@ static void put_net_chain(struct nft_batch *b, unsigned what, const char *name)
 	nft_rule_insert(&jump, b);
 }
 
-/* --- chains of a prefix length that are there already ---------------------------------------------------------- */
+/* --- chains of a prefix length that are there already --------------------------------------------------------- */
 
 struct present {
 	unsigned what;
@@ -315,7 +327,8 @@ static int note_chain(size_t index, int code, const struct nlmsghdr *m, void *ar
 		else if (mnl_attr_get_type(a) == NFTA_CHAIN_NAME)
 			name = mnl_attr_get_str(a);
 	}
-	if (g->nfgen_family != NFPROTO_INET || !str_eq(table, NFT_TABLE) || !name || !parse_net_chain(p->what, name, &len))
+	if (g->nfgen_family != NFPROTO_INET || !str_eq(table, NFT_TABLE) || !name ||
+	    !parse_net_chain(p->what, name, &len))
 		return 0;
 	return nft_net_names_add(p->names, name);
 }
@@ -330,7 +343,7 @@ static int list_net_chains(struct nft_socket *s, unsigned what, struct nft_net_n
 	return nft_dump(s, &question, note_chain, &p, err);
 }
 
-/* --- putting it right ---------------------------------------------------------------------------------------------- */
+/* --- putting it right ----------------------------------------------------------------------------------------- */
 
 /* Everything anew: the jobs' own chains, and all chains of a prefix length. */
 static int put_all(struct nft_socket *s, struct nft_batch *b, unsigned what, const struct nft_net_names *nets,
@@ -396,7 +409,9 @@ int nft_table_make(struct nft_socket *s, unsigned what, const struct nft_net_nam
 		*err = why;
 	/* The transaction brings everything it speaks of; what the kernel misses is code. */
 	if (code == -ENOENT)
-		return error_wrap(err, "the kernel lacks a part of nftables (modules nft_chain_nat, nft_masq, nft_nat, nft_ct, nft_fib_inet)");
+		return error_wrap(
+			err,
+			"the kernel lacks a part of nftables (modules nft_chain_nat, nft_masq, nft_nat, nft_ct, nft_fib_inet)");
 	return code;
 }
 

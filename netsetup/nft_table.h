@@ -1,5 +1,5 @@
-/* The table's layout: which sets, maps and chains there are, and how they come to be. Contract: specs/nftables.md. Only
- * the nft_*.c files include this. */
+/* The table's layout: which sets, maps and chains there are, and how they come to be. Contract: specs/nftables.md.
+ * Only the nft_*.c files include this. */
 #ifndef NFT_TABLE_H
 #define NFT_TABLE_H
 
@@ -61,9 +61,9 @@ struct nft_chain {
 	void (*rules)(struct nft_batch *b, const char *chain);
 };
 
-/* A chain for each prefix length that is in use, "masq4-24", because nftables cannot mask by a value from a map. The parent
- * jumps to all of them before it does anything else. (A map from addresses to chains would save that, but the kernel
- * checks all of a verdict map's elements whenever one is added.) */
+/* A chain for each prefix length that is in use, "masq4-24", because nftables cannot mask by a value from a map.
+ * The parent jumps to all of them before it does anything else. (A map from addresses to chains would save that,
+ * but the kernel checks all of a verdict map's elements whenever one is added.) */
 struct nft_net_chain {
 	const char *prefix; /* "masq4-" */
 	const char *parent;

@@ -15,11 +15,12 @@
 #include "nft.h"
 #include "str.h"
 
-/* --- configuration --------------------------------------------------------------------------------------------------- */
+/* --- configuration -------------------------------------------------------------------------------------------- */
 
 enum backend { BACKEND_NFTABLES, BACKEND_IPTABLES };
 /* Whatever the word, it is done in our own table. */
-static const struct word backends[] = {{"", BACKEND_NFTABLES}, {"nftables", BACKEND_NFTABLES}, {"iptables", BACKEND_IPTABLES}, {NULL, 0}};
+static const struct word backends[] = {
+	{"", BACKEND_NFTABLES}, {"nftables", BACKEND_NFTABLES}, {"iptables", BACKEND_IPTABLES}, {NULL, 0}};
 
 struct conf {
 	bool snat, has_snat, masq_all, has_mark_bit;
@@ -37,8 +38,9 @@ static const struct json_field fields[] = {
 	F_WORD(struct conf, "backend", backend, backends, JSON_FOLD),
 	F_REFUSED("conditionsV4", conditions_why),
 	F_REFUSED("conditionsV6", conditions_why),
-	F_REFUSED("externalSetMarkChain", "masquerading is done in the own nftables table, without marks and other programs' chains; "
-					  "leave the key out"),
+	F_REFUSED("externalSetMarkChain",
+		  "masquerading is done in the own nftables table, without marks and other programs' chains; "
+		  "leave the key out"),
 	F_END,
 };
 static JSON_TYPE(conf_type, struct conf, fields);
@@ -62,7 +64,7 @@ static const struct json_field runtime_fields[] = {
 };
 static JSON_TYPE(runtime_type, struct runtime, runtime_fields);
 
-/* --- what a mapping means ---------------------------------------------------------------------------------------------- */
+/* --- what a mapping means ------------------------------------------------------------------------------------- */
 
 static const struct word protocols[] = {
 	{"tcp", IPPROTO_TCP},
@@ -89,7 +91,8 @@ int portmap_host_ip(const struct cni_port_mapping *m, struct ipaddr *ret, struct
 	struct ipaddr a = {0};
 
 	if (!str_empty(m->host_ip) && (strchr(m->host_ip, '/') || ipaddr_parse(m->host_ip, &a) < 0))
-		return error_set(err, CNI_INVALID_CONFIG, "portMappings: hostIP '%s' is not an IP address", m->host_ip);
+		return error_set(err, CNI_INVALID_CONFIG, "portMappings: hostIP '%s' is not an IP address",
+				 m->host_ip);
 	*ret = a;
 	return 0;
 }
@@ -119,11 +122,14 @@ static int check_mapping(struct cni_port_mapping *m, size_t i, struct error *err
 	if (str_empty(m->protocol))
 		m->protocol = "tcp";
 	if (portmap_protocol(m->protocol) < 0)
-		return error_set(err, CNI_INVALID_CONFIG, "portMappings[%zu].protocol: '%s' is none of tcp, udp, sctp", i, m->protocol);
+		return error_set(err, CNI_INVALID_CONFIG,
+				 "portMappings[%zu].protocol: '%s' is none of tcp, udp, sctp", i, m->protocol);
 	if (m->host_port < 1 || m->host_port > 65535)
-		return error_set(err, CNI_INVALID_CONFIG, "portMappings[%zu].hostPort: %u is not a port (1 to 65535)", i, m->host_port);
+		return error_set(err, CNI_INVALID_CONFIG, "portMappings[%zu].hostPort: %u is not a port (1 to 65535)",
+				 i, m->host_port);
 	if (m->container_port < 1 || m->container_port > 65535)
-		return error_set(err, CNI_INVALID_CONFIG, "portMappings[%zu].containerPort: %u is not a port (1 to 65535)", i,
+		return error_set(err, CNI_INVALID_CONFIG,
+				 "portMappings[%zu].containerPort: %u is not a port (1 to 65535)", i,
 				 m->container_port);
 	return portmap_host_ip(m, &host, err);
 }
@@ -136,7 +142,8 @@ static int load(const struct cni_conf *conf, struct conf *ret, struct runtime *r
 	if (code < 0)
 		return conf_decode_error(code, err);
 	if (ret->has_mark_bit && (ret->mark_bit < 0 || ret->mark_bit > 31))
-		return error_set(err, CNI_INVALID_CONFIG, "portmap: markMasqBit: %d is not a bit's number (0 to 31)", ret->mark_bit);
+		return error_set(err, CNI_INVALID_CONFIG, "portmap: markMasqBit: %d is not a bit's number (0 to 31)",
+				 ret->mark_bit);
 	if (!conf->runtime_config)
 		return 0;
 	code = json_decode(conf->doc, conf->runtime_config, &runtime_type, ret_runtime, "runtimeConfig", err);
@@ -147,7 +154,7 @@ static int load(const struct cni_conf *conf, struct conf *ret, struct runtime *r
 	return code;
 }
 
-/* --- what else there is to do -------------------------------------------------------------------------------------------- */
+/* --- what else there is to do --------------------------------------------------------------------------------- */
 
 /* Lets connections from 127.0.0.1 leave through the interface behind which the container is. What comes in for
  * 127.0.0.0/8 from the wire then, chain portmap-guard drops. */
@@ -212,7 +219,7 @@ static int flush_new(struct cni_call *call, struct cni_conf *conf, struct error 
 	return code;
 }
 
-/* --- the plugin ----------------------------------------------------------------------------------------------------------- */
+/* --- the plugin ----------------------------------------------------------------------------------------------- */
 
 static int portmap_del(struct cni_call *call, struct cni_conf *conf, struct error *err);
 
@@ -228,8 +235,9 @@ static int portmap_add(struct cni_call *call, struct cni_conf *conf, struct cni_
 	if (code < 0)
 		return code;
 	if (!conf->has_prev_result)
-		return error_set(err, CNI_INVALID_CONFIG,
-				 "portmap needs a prevResult: it stands in a list, after the plugin that makes the interface");
+		return error_set(
+			err, CNI_INVALID_CONFIG,
+			"portmap needs a prevResult: it stands in a list, after the plugin that makes the interface");
 	if (r.n == 0)
 		return 0;
 	snat = c.has_snat ? c.snat : true;

@@ -59,12 +59,15 @@ static int add_configured(struct json_doc *doc, struct pairs *p, const struct ad
 	struct pair one = {0};
 
 	if (!strchr(a->address, '/') || ipaddr_parse(a->address, &one.address) < 0)
-		return error_set(err, CNI_INVALID_CONFIG, "ipam: addresses[%zu].address: '%s' is not an address with a prefix (10.1.0.2/24)",
+		return error_set(err, CNI_INVALID_CONFIG,
+				 "ipam: addresses[%zu].address: '%s' is not an address with a prefix (10.1.0.2/24)",
 				 i, a->address);
 	if (!str_empty(a->gateway) && (strchr(a->gateway, '/') || ipaddr_parse(a->gateway, &one.gateway) < 0))
-		return error_set(err, CNI_INVALID_CONFIG, "ipam: addresses[%zu].gateway: '%s' is not an address", i, a->gateway);
+		return error_set(err, CNI_INVALID_CONFIG, "ipam: addresses[%zu].gateway: '%s' is not an address", i,
+				 a->gateway);
 	if (one.gateway.family && one.gateway.family != one.address.family)
-		return error_set(err, CNI_INVALID_CONFIG, "ipam: addresses[%zu]: gateway %s is not of the family of %s", i, a->gateway,
+		return error_set(err, CNI_INVALID_CONFIG,
+				 "ipam: addresses[%zu]: gateway %s is not of the family of %s", i, a->gateway,
 				 a->address);
 	return add_pair(doc, p, &one) < 0 ? error_oom(err) : 0;
 }
@@ -87,8 +90,8 @@ static void set_gateways(struct pairs *p, const struct ipam_addrs *gateways)
 				p->v[i].gateway = gateways->v[g];
 }
 
-/* In the reference's order: the configuration and CNI_ARGS together; args.cni.ips instead of both; runtimeConfig.ips instead
- * of everything. */
+/* In the reference's order: the configuration and CNI_ARGS together; args.cni.ips instead of both;
+ * runtimeConfig.ips instead of everything. */
 static int collect(const struct cni_call *call, const struct cni_conf *conf, const struct conf *c, struct pairs *ret,
 		   struct error *err)
 {
@@ -162,7 +165,8 @@ static int static_check(struct cni_call *call, struct cni_conf *conf, struct err
 		for (size_t k = 0; k < conf->prev_result.n_ips; k++) {
 			struct ipaddr a;
 
-			found |= ipaddr_parse(conf->prev_result.ips[k].address, &a) == 0 && ipaddr_equal(&a, &pairs.v[i].address);
+			found |= ipaddr_parse(conf->prev_result.ips[k].address, &a) == 0 &&
+				 ipaddr_equal(&a, &pairs.v[i].address);
 		}
 		if (!found)
 			code = error_set(err, CNI_PLUGIN, "prevResult lacks the address %s of the configuration",
