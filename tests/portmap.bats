@@ -296,3 +296,20 @@ portmap() {
 	asks out tcp 192.0.2.1 8080 "c1 saw 192.0.2.2"
 	detach c1 c2
 }
+
+@test "hostNetns: everything happens in that namespace" {
+	jq '.hostNetns = "out"' "$NET" >"$NET.2"
+	ip netns exec out sysctl -qw net.ipv4.ip_forward=1
+	attach c1 "$NET.2" "$(maps '[{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}, {"hostPort": 5353, "containerPort": 53, "protocol": "udp"}]')"
+	no_table
+	ip netns exec out nft list table inet netsetup | grep -q net/c1/eth0
+	serve c1 tcp 0.0.0.0 80
+	serve host tcp 192.0.2.1 81
+	serve c1 udp 0.0.0.0 53
+	asks host tcp 192.0.2.2 8080 "c1 saw 192.0.2.1"
+	asks host udp 192.0.2.2 5353 "c1 saw 192.0.2.1"
+	asks out tcp 127.0.0.1 8080 "c1 saw 10.1.0.1"
+	asks c1 tcp 192.0.2.1 81 "host saw 192.0.2.2"
+	detach c1
+	[ -z "$(ip netns exec out nft list ruleset)" ]
+}
