@@ -33,6 +33,14 @@ setup() {
 	NAME=nsrun-test-$BASHPID
 }
 
+teardown() {
+	local rc=0
+	common_teardown || rc=1
+	# Directories that a failed test made itself.
+	[ "${BATS_TEST_COMPLETED:-}" = 1 ] || find /sys/fs/cgroup -depth -path "*/$NAME*" -type d -exec rmdir {} + || true
+	return $rc
+}
+
 # The container's own directory of a controller: dir pids, with cgroupsPath or the default path.
 dir() {
 	[ "$V2" ] && echo "/sys/fs/cgroup/${2:-$NAME}" || echo "/sys/fs/cgroup/$1/${2:-$NAME}"
