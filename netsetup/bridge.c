@@ -6,6 +6,7 @@
 #include "bridge.h"
 #include "iface.h"
 #include "nft.h"
+#include "record.h"
 #include "veth.h"
 
 #include <errno.h>
@@ -326,6 +327,16 @@ static int describe(struct cni_call *call, struct cni_conf *conf, const struct l
 	return result_append(conf->doc, result, &mine) < 0 ? error_oom(err) : 0;
 }
 
+/* A bridge that was made for an attachment that failed goes again, unless somebody else has begun to use it, or may be
+ * about to. */
+static void discard_bridge(struct rtnl *host, const struct link_info *bridge)
+{
+	struct ports p = {.bridge = bridge->index};
+
+	if (record_alone() && rtnl_link_list(host, count_port, &p, NULL) == 0 && p.n == 0)
+		rtnl_link_del_name(host, bridge->name, NULL);
+}
+
 static int bridge_del(struct cni_call *call, struct cni_conf *conf, struct error *err);
 
 static int bridge_add(struct cni_call *call, struct cni_conf *conf, struct cni_result *result, struct error *err)
@@ -365,7 +376,7 @@ static int bridge_add(struct cni_call *call, struct cni_conf *conf, struct cni_r
 			bridge_del(call, conf, NULL);
 	}
 	if (code < 0 && made)
-		rtnl_link_del_name(host, b.bridge, NULL);
+		discard_bridge(host, &bridge);
 	return code;
 }
 

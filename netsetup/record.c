@@ -134,6 +134,14 @@ static int open_root_lock(int how, struct error *err)
 	return take_fd(&fd);
 }
 
+/* This process's share of it, while it makes an attachment. */
+static int shared_lock = -1;
+
+bool record_alone(void)
+{
+	return shared_lock >= 0 && flock(shared_lock, LOCK_EX | LOCK_NB) == 0;
+}
+
 int record_lock_all(struct error *err)
 {
 	return open_root_lock(LOCK_EX, err);
@@ -235,6 +243,7 @@ int record_begin(const struct record *r, struct record_file *f, struct error *er
 	code = give_name(fs_proc_fd(fd, proc), dir, path, err);
 	if (code < 0)
 		return code;
+	shared_lock = root;
 	*f = (struct record_file){
 		.owned = true, .lock = take_fd(&fd), .root_lock = take_fd(&root), .path = take_ptr(path), .end = text.len - 1};
 	return 0;
@@ -243,6 +252,8 @@ int record_begin(const struct record *r, struct record_file *f, struct error *er
 static void let_go(struct record_file *f)
 {
 	close_fd(&f->lock);
+	if (f->root_lock >= 0)
+		shared_lock = -1;
 	close_fd(&f->root_lock);
 	free(f->path);
 	f->path = NULL;

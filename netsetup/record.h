@@ -56,6 +56,9 @@ int record_netns(const struct record *r);
 int record_paths(const char *container_id, char ***ret, struct error *err);
 /* Keeps others from making attachments while gc works. Descriptor or negative code. */
 int record_lock_all(struct error *err);
+/* No other process is making an attachment, nor can begin one before this one is finished. Only between record_begin() and
+ * record_finish(). */
+bool record_alone(void);
 /* Removes directories that are empty: the container's and that of all; NULL: all of them. */
 void record_sweep(const char *container_id);
 
