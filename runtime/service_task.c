@@ -80,7 +80,7 @@ int service_task_start(struct task *t, const struct spec_process *p, int notify,
 	struct keeper_job job = {
 		.name = s->conf->name,
 		.process = p,
-		.seccomp = s->sup->ctx->seccomp,
+		.seccomp = conf->seccomp,
 		.setgroups_denied = s->sup->ctx->setgroups_denied,
 		.extra_env = s->sup->env,
 		.private_dirs = s->conf->private_dirs,

@@ -1,5 +1,6 @@
 /* The services file: field tables and loading. Unlike config.json's, its unknown properties are errors: the file is
  * read by nsrun only, and a misspelt "need" must not start a gateway without its firewall. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 #include "error.h"
 #include "fs.h"
 #include "json.h"
+#include "seccomp.h"
 #include "services.h"
 #include "services_file.h"
 
@@ -243,17 +245,36 @@ int services_parse(const char *name, const char *text, size_t len, const struct 
 	return 0;
 }
 
+/* The container's filter is loaded by each program. What listens to a filter's notifications listens to one filter only. */
+static int load_seccomp(struct services *s, const struct spec *spec, struct error *err)
+{
+	int rc = spec->linux_.seccomp ? seccomp_compile(spec->linux_.seccomp, &s->seccomp, err) : 0;
+
+	if (rc == 0 && s->seccomp && s->seccomp->notify)
+		return error_set(err, ENOTSUP, "linux.seccomp: SCMP_ACT_NOTIFY cannot be used together with services");
+	return rc;
+}
+
 int services_load(const struct spec *spec, int bundle_fd, struct services **ret, struct error *err)
 {
 	const char *slash = strrchr(spec->services, '/');
 	auto_free char *text = NULL;
+	struct services *s;
 	size_t len;
 	int rc = fs_read_at(bundle_fd, spec->services, JSON_MAX_SIZE, &text, &len, err);
 
 	if (rc < 0)
 		return error_wrap(err, "cannot read the services file that annotation org.nsrun.services names");
-	return services_parse(slash ? slash + 1 : spec->services, text, len,
-			      spec->doc ? json_get(json_root(spec->doc), "process") : NULL, ret, err);
+	rc = services_parse(slash ? slash + 1 : spec->services, text, len,
+			    spec->doc ? json_get(json_root(spec->doc), "process") : NULL, &s, err);
+	if (rc < 0)
+		return rc;
+	rc = load_seccomp(s, spec, err);
+	if (rc < 0)
+		services_free(s);
+	else
+		*ret = s;
+	return rc;
 }
 
 int services_find(const struct services *s, const char *name)
@@ -273,6 +294,7 @@ void services_free(struct services *s)
 	close_fd(&s->lock);
 	close_fd(&s->host_netns);
 	close_fd(&s->null_fd);
+	seccomp_free(s->seccomp);
 	json_free(s->doc);
 	free(s);
 }

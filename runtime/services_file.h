@@ -12,6 +12,7 @@
 #include "spec.h"
 
 struct error;
+struct seccomp_program;
 
 /* The answer to `list` has to fit one message of the control socket. */
 enum { SERVICES_MAX = 128, SERVICE_NAME_MAX = 64, RESTART_LIMIT_MAX = 64 };
@@ -107,6 +108,7 @@ struct services {
 	struct service_conf *list;
 	size_t n;
 	struct json_doc *doc;
+	struct seccomp_program *seccomp; /* of every program; NULL: none */
 	/* services_open() */
 	int log_dir, control, lock, host_netns, null_fd; /* -1: not opened */
 };

@@ -33,11 +33,29 @@ static int listen_in(int dir_fd, struct error *err)
 	return take_fd(&fd);
 }
 
-static int open_log_dir(int dir_fd, struct error *err)
+/* Who is root in the container, outside of it. */
+static uint32_t host_id_of_root(const struct spec_id_map *maps, size_t n)
 {
+	for (size_t i = 0; i < n; i++)
+		if (maps[i].container_id == 0 && maps[i].size)
+			return maps[i].host_id;
+	return 0;
+}
+
+static int open_log_dir(int dir_fd, const struct spec_linux *l, struct error *err)
+{
+	auto_close int fd = -1;
+	uint32_t uid = host_id_of_root(l->uid_mappings, l->n_uid_mappings);
+	uint32_t gid = host_id_of_root(l->gid_mappings, l->n_gid_mappings);
+
 	if (mkdirat(dir_fd, "log", 0700) < 0 && errno != EEXIST)
 		return error_sys(err, "cannot make log/ in the container's directory");
-	return fs_open_at(dir_fd, "log", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
+	fd = fs_open_at(dir_fd, "log", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
+	/* The supervisor makes files in it, as the user namespace's root. Nobody else in the container gets at it: the
+	 * container's own directory is closed to others, and the supervisor cannot be traced. */
+	if (fd >= 0 && uid && fchown(fd, uid, gid) < 0)
+		return error_sys(err, "cannot give log/ to the root of the user namespace");
+	return take_fd(&fd);
 }
 
 /* Held by the supervisor and its keepers, and by nobody else, as long as one of them lives: flock(2) belongs to the
@@ -57,7 +75,7 @@ int services_open(struct services *s, const struct container *c, struct error *e
 
 	for (size_t i = 0; i < s->n; i++)
 		host |= s->list[i].netns != NULL;
-	s->log_dir = open_log_dir(c->dir_fd, err);
+	s->log_dir = open_log_dir(c->dir_fd, &c->spec.linux_, err);
 	if (s->log_dir < 0)
 		return s->log_dir;
 	s->control = listen_in(c->dir_fd, err);

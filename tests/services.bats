@@ -481,7 +481,7 @@ four_delays() {
 	up
 	wait_for 5 pgrep -f "sleep 87654"
 	wait_for 5 pgrep -f "sleep 87655"
-	first=$(pgrep -f "sleep 87655")
+	first=$(svc a pid)
 	kill -9 "$(ps -o ppid= -p "$first")"
 	wait_for 5 pid_differs a "$first"
 	log_has a "its keeper was killed by signal 9 (KILL)"
@@ -738,4 +738,53 @@ four_delays() {
 	wait_for 5 status_is g stopped
 	has_no_process "sleep 7654"
 	nsrun delete g
+}
+
+@test "the container's seccomp filter holds for every service" {
+	services_bundle <<-'JSON'
+	{"services": [
+	  {"name": "a", "oneshot": true, "process": {"args": ["sh", "-c", "mkdir /tmp/made || echo refused"]}}
+	]}
+	JSON
+	config '.linux.seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]}'
+	up
+	wait_for 5 svc_is a done
+	log_has a "a out refused"
+	[ ! -e "$T/made" ]
+	down
+	config '.linux.seccomp.syscalls[0] |= (.action = "SCMP_ACT_NOTIFY" | del(.errnoRet)) | .linux.seccomp.listenerPath = "/run/none"'
+	sane_run nsrun run -d --bundle "$BUNDLE" g
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"SCMP_ACT_NOTIFY cannot be used together with services"* ]]
+}
+
+@test "create makes no service; start does" {
+	services_bundle <<<'{"services": [{"name": "a", "process": {"args": ["sh", "-c", "touch /tmp/ran; exec sleep 1000"]}}]}'
+	nsrun create --bundle "$BUNDLE" g 3>&-
+	status_is g created
+	sleep 0.1
+	[ ! -e "$T/ran" ]
+	nsrun start g
+	wait_for 5 svc_is a running
+	wait_for 5 test -e "$T/ran"
+	down
+}
+
+@test "services run in a user namespace" {
+	services_bundle <<-'JSON'
+	{"services": [
+	  {"name": "a", "process": {"args": ["sh", "-c", "id -u; cat /proc/self/uid_map; setsid sleep 65432 & echo >&3; exec sleep 1000"]},
+	   "ready": {"fd": 3}, "privateDirs": ["/run"]}
+	]}
+	JSON
+	config '.linux.namespaces += [{"type": "user"}] | .linux.uidMappings = [{"containerID": 0, "hostID": 100000, "size": 65536}] | .linux.gidMappings = .linux.uidMappings'
+	chown -R 100000:100000 "$BUNDLE/rootfs"
+	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR" "$BATS_TEST_TMPDIR/.." "$BUNDLE"
+	up
+	wait_for 5 svc_is a running
+	log_has a "a out 0"
+	log_has a "100000"
+	nsrun service g stop a
+	has_no_process "sleep 65432"
+	down
 }
