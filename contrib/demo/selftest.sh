@@ -23,7 +23,7 @@ retry() { # SECONDS COMMAND...
 }
 
 fetch() {
-	[ "$(in_ $CA busybox timeout 2 busybox wget -q -O - "${1:-$SITE}" 2>/dev/null)" = internet-ok ]
+	[ "$(in_ $CA timeout 2 busybox wget -q -O - "${1:-$SITE}" 2>/dev/null)" = internet-ok ]
 }
 
 reaches() { # CONTAINER ADDRESS [ping's options]
@@ -197,7 +197,7 @@ test_10_pmtu() {
 }
 
 refused() { # ADDRESS
-	in_ $CA busybox timeout 2 busybox wget -q -O - "http://$1/" >/dev/null 2>&1 && { echo "the client reaches $1"; return 1; }
+	in_ $CA timeout 2 busybox wget -q -O - "http://$1/" >/dev/null 2>&1 && { echo "the client reaches $1"; return 1; }
 	return 0
 }
 
@@ -237,9 +237,9 @@ test_12_spoof() {
 }
 
 test_13_exporter() {
-	in_ $B busybox timeout 3 busybox wget -q -O - http://10.83.252.1:9100/metrics 2>/dev/null | grep -q 'node_network_up{device="wg-peer"}' ||
+	in_ $B timeout 3 busybox wget -q -O - http://10.83.252.1:9100/metrics 2>/dev/null | grep -q 'node_network_up{device="wg-peer"}' ||
 		{ echo "no metrics over the mesh"; return 1; }
-	in_ $CA busybox timeout 1 busybox wget -q -O /dev/null http://10.83.252.1:9100/metrics 2>/dev/null &&
+	in_ $CA timeout 1 busybox wget -q -O /dev/null http://10.83.252.1:9100/metrics 2>/dev/null &&
 		{ echo "the client reads the metrics"; return 1; }
 	return 0
 }

@@ -1,0 +1,292 @@
+#!/usr/bin/env bats
+# The link type wireguard: birth, keys, peers, daemon, and that nothing of it stays.
+
+load helpers
+
+setup() {
+	[ -c /dev/net/tun ] || skip "no /dev/net/tun for wireguard-go"
+	command -v wireguard-go >/dev/null || skip "wireguard-go is not installed"
+	for name in wan one two; do
+		ip netns add "$name"
+	done
+	common_setup
+	cd "$BATS_TEST_TMPDIR"
+	ip -n wan link set lo up
+	KEY_ONE=$("$NETSETUP" key "$PWD/one.key")
+	KEY_TWO=$("$NETSETUP" key "$PWD/two.key")
+	conf one 51821 "$KEY_TWO" 127.0.0.1:51822
+	conf two 51822 "$KEY_ONE" 127.0.0.1:51821
+}
+
+teardown() {
+	common_teardown
+	for name in wan one two; do
+		ip netns del "$name" 2>/dev/null || true
+	done
+}
+
+# conf NAME PORT PEER-KEY ENDPOINT: NAME.conflist, both ends born in wan; jq programs change it with edit.
+conf() {
+	cat >"$1.conflist" <<-JSON
+	{
+	  "cniVersion": "1.1.0", "name": "mesh", "plugins": [{
+	    "type": "wireguard", "hostNetns": "wan", "userspace": "always", "privateKeyFile": "$PWD/$1.key",
+	    "listenPort": $2, "addresses": ["fe80::${2#5182}/64", "10.9.0.${2#5182}/32"],
+	    "peers": [{"publicKey": "$3", "endpoint": "$4", "allowedIPs": ["0.0.0.0/0", "::/0"], "persistentKeepalive": 25}]
+	  }]
+	}
+	JSON
+}
+
+edit() { # NAME JQ-PROGRAM
+	jq ".plugins[0] |= ($2)" "$1.conflist" >"$1.new"
+	mv "$1.new" "$1.conflist"
+}
+
+add() {
+	"$NETSETUP" add --id "c-$1" --netns "/run/netns/$1" "wg0=$PWD/$1.conflist"
+}
+
+del() {
+	"$NETSETUP" del --id "c-$1" --netns "/run/netns/$1"
+}
+
+daemon_pid() { # NAME
+	local dir
+	for dir in "$NETSETUP_ROOT"/wireguard/*/; do
+		[ "$(jq -r .containerID "$dir/owner.json")" != "c-$1" ] || cut -d' ' -f1 "$dir/pid"
+	done
+}
+
+reaches() {
+	ip netns exec one ping -c 1 -W 1 fe80::2%wg0 >/dev/null
+}
+
+wg() { # NAME JQ-PROGRAM over the device's state
+	"$NETSETUP" show --netns "/run/netns/$1" | jq -r ".namespaces[0].links[] | select(.name == \"wg0\").wireguard | $2"
+}
+
+@test "key makes a key once, for root only, and prints the public key that wg prints" {
+	[ "$(command wg pubkey <one.key)" = "$KEY_ONE" ]
+	[ "$(cat one.key.pub)" = "$KEY_ONE" ]
+	[ "$(stat -c %a one.key)" = 600 ]
+	[ "$("$NETSETUP" key "$PWD/one.key")" = "$KEY_ONE" ]
+	echo "no key" >bad.key
+	sane_run "$NETSETUP" key "$PWD/bad.key"
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"bad.key' holds no key"* ]]
+}
+
+@test "the device lives in the container, its socket in the birthplace" {
+	add one
+	link=$(ip -n one -j -d addr show wg0)
+	[ "$(jq -r '.[0].mtu' <<<"$link")" = 1420 ]
+	[ "$(jq -r '.[0].flags | index("UP") != null and index("MULTICAST") != null' <<<"$link")" = true ]
+	[ "$(jq -r '[.[0].addr_info[].local] | sort | join(" ")' <<<"$link")" = "10.9.0.1 fe80::1" ]
+	[ "$(ip -n one -j -d link show wg0 | jq -r '.[0].inet6_addr_gen_mode')" = none ]
+	ip netns exec wan ss -Huln | grep -q ':51821 '
+	! ip netns exec one ss -Huln | grep -q ':51821 '
+	[ "$(ip -n wan -o link | wc -l)" = 1 ]
+	[ ! -e /var/run/wireguard ]
+	[ "$(wg one .listenPort)" = 51821 ]
+	[ "$(wg one .publicKey)" = "$KEY_ONE" ]
+	del one
+	! ip -n one link show wg0
+	! ip netns exec wan ss -Huln | grep -q ':51821 '
+}
+
+@test "two of them with one name greet each other at once, and CHECK verifies" {
+	add one
+	add two
+	wait_for 4 reaches
+	[ "$(wg one '(now - .peers[0].latestHandshake) < 10')" = true ]
+	[ "$(wg one '.peers[0].rxBytes > 0 and .peers[0].txBytes > 0')" = true ]
+	[ "$(wg one '.peers[0].allowedIPs | join(" ")')" = "0.0.0.0/0 ::/0" ]
+	"$NETSETUP" check --id c-one --netns /run/netns/one
+	ip -n one addr del 10.9.0.1/32 dev wg0
+	sane_run "$NETSETUP" check --id c-one --netns /run/netns/one
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"10.9.0.1"* ]]
+	ip -n one addr add 10.9.0.1/32 dev wg0
+	edit one '.peers += [{publicKey: "'"$KEY_ONE"'"}]'
+	kill -9 "$(daemon_pid one)"
+	wait_for 2 test ! -e "/proc/$(daemon_pid one)/fd/0"
+	run "$NETSETUP" check --id c-one --netns /run/netns/one
+	[ "$status" -eq 1 ]
+	del one
+	del two
+}
+
+@test "birthplace container, and one named by path" {
+	edit one '.birthplace = "container" | del(.hostNetns)'
+	add one
+	ip netns exec one ss -Huln | grep -q ':51821 '
+	del one
+	edit one '.birthplace = "/run/netns/two"'
+	add one
+	ip netns exec two ss -Huln | grep -q ':51821 '
+	del one
+	edit one '.birthplace = "nowhere"'
+	sane_run add one
+	[ "$status" -eq 1 ]
+	[[ "$output" == *birthplace* && "$output" == *nowhere* ]]
+}
+
+@test "static IPAM, routes, MTU, a port of the kernel's choice, preshared key" {
+	command wg genpsk >psk
+	edit one '.ipam = {type: "static", addresses: [{address: "10.8.0.1/24"}], routes: [{dst: "10.7.0.0/16"}]}
+		| .mtu = 1380 | del(.listenPort) | .peers[0].presharedKeyFile = "'"$PWD/psk"'"'
+	add one
+	[ "$(ip -n one -j link show wg0 | jq '.[0].mtu')" = 1380 ]
+	ip -n one addr show wg0 | grep -q 'inet 10.8.0.1/24'
+	ip -n one route show 10.7.0.0/16 | grep -q wg0
+	[ "$(wg one '.listenPort > 1024')" = true ]
+	"$NETSETUP" check --id c-one --netns /run/netns/one
+	del one
+}
+
+@test "what is wrong is named, and leaves nothing" {
+	while IFS='|' read -r change message; do
+		conf one 51821 "$KEY_TWO" 127.0.0.1:51822
+		edit one "$change"
+		sane_run add one
+		[ "$status" -eq 1 ]
+		[[ "$output" == *"$message"* ]]
+		[ "$(ip -n one -o link | wc -l)" = 1 ]
+		assert_clean
+	done <<-'CASES'
+		.privateKeyFile = "/nonexistent/key"|key file '/nonexistent/key' does not exist
+		.privateKeyFile = "relative"|privateKeyFile
+		del(.privateKeyFile)|privateKeyFile
+		.peers[0].publicKey = "short"|publicKey 'short' is no key
+		.peers[0].endpoint = "192.0.2.1"|endpoint '192.0.2.1' is neither
+		.peers[0].endpoint = "2001:db8::1:51820"|is neither
+		.peers[0].allowedIPs = ["10.0.0.0/99"]|allowedIPs[0]: '10.0.0.0/99'
+		.peers[0].persistentKeepalive = 70000|70000
+		.addresses = ["10.0.0.300"]|addresses[0]: '10.0.0.300'
+		.listenPort = 65536|65536
+		.userspace = "perhaps"|userspace
+	CASES
+}
+
+@test "createKey makes the key on first use only" {
+	edit one '.privateKeyFile = "'"$PWD/new/dir/key"'" | .createKey = true'
+	add one
+	[ "$(wg one .publicKey)" = "$(cat new/dir/key.pub)" ]
+	before=$(cat new/dir/key)
+	del one
+	add one
+	[ "$(cat new/dir/key)" = "$before" ]
+	del one
+}
+
+@test "an interface of that name in the container is not touched" {
+	ip -n one link add wg0 type veth peer name other
+	sane_run add one
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"has an interface wg0 already"* ]]
+	ip -n one link show wg0
+	ip -n one link del wg0
+}
+
+@test "userspace never is refused where the kernel has no WireGuard" {
+	if ip -n wan link add probe type wireguard 2>/dev/null; then
+		ip -n wan link del probe
+		skip "this kernel has WireGuard"
+	fi
+	edit one '.userspace = "never"'
+	sane_run add one
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"this kernel has no WireGuard"* ]]
+}
+
+@test "the kernel's WireGuard, configured by generic netlink" {
+	ip -n wan link add probe type wireguard 2>/dev/null || skip "this kernel has no WireGuard"
+	ip -n wan link del probe
+	edit one '.userspace = "never" | .peers[0].allowedIPs = [range(200) | "10.\(.).0.0/16"] + ["fe80::/10"]'
+	edit two '.userspace = "auto"'
+	add one
+	add two
+	[ "$(ip -n one -d -j link show wg0 | jq -r '.[0].linkinfo.info_kind')" = wireguard ]
+	wait_for 4 reaches
+	[ "$(wg one '.peers[0].allowedIPs | length')" = 201 ]
+	[ "$(wg one '(now - .peers[0].latestHandshake) < 10')" = true ]
+	"$NETSETUP" check --id c-one --netns /run/netns/one
+	del one
+	del two
+}
+
+@test "del works when the namespaces are gone, and twice" {
+	add one
+	ip netns del one
+	ip netns del wan
+	"$NETSETUP" del --id c-one
+	"$NETSETUP" del --id c-one
+	[ ! -e "$NETSETUP_ROOT/wireguard" ]
+	ip netns add one
+	ip netns add wan
+}
+
+@test "an add that was killed is undone by del, and by gc" {
+	for undo in "del --id c-one" gc; do
+		"$NETSETUP" add --id c-one --netns /run/netns/one "wg0=$PWD/one.conflist" &
+		pid=$!
+		wait_for 2 test -e "$NETSETUP_ROOT"/wireguard
+		kill -9 $pid
+		wait $pid || true
+		[ "$undo" = gc ] && ip netns del one
+		"$NETSETUP" $undo
+		assert_clean_but_one
+	done
+	ip netns add one
+}
+
+# A namespace that gc's case takes away is made again afterwards.
+assert_clean_but_one() {
+	[ ! -e "$NETSETUP_ROOT/wireguard" ]
+	[ "$(ip -n wan -o link | wc -l)" = 1 ]
+}
+
+@test "keep makes the device again, reloads peers, and leaves it when it ends" {
+	add one
+	add two
+	wait_for 4 reaches
+	"$NETSETUP" keep --id c-one "wg0=$PWD/one.conflist" 3>&- 2>keep.log &
+	keeper=$!
+	old=$(daemon_pid one)
+	kill -9 "$old"
+	wait_for 8 reaches
+	[ "$(daemon_pid one)" != "$old" ]
+	ip -n one link del wg0
+	wait_for 8 reaches
+	other=$(command wg genkey | command wg pubkey)
+	edit one '.peers += [{publicKey: "'"$other"'", allowedIPs: ["10.99.0.0/16"]}]'
+	shake=$(wg one '.peers[0].latestHandshake')
+	kill -HUP $keeper
+	wait_for 2 peers_are one 2
+	[ "$(wg one '[.peers[].latestHandshake] | max')" = "$shake" ]
+	edit one 'del(.peers[1])'
+	kill -HUP $keeper
+	wait_for 2 peers_are one 1
+	kill -TERM $keeper
+	wait $keeper
+	reaches
+	grep -q "made again" keep.log
+	del one
+	del two
+}
+
+peers_are() {
+	[ "$(wg "$1" '.peers | length')" = "$2" ]
+}
+
+@test "keep ends by itself when the attachment is taken back" {
+	add one
+	"$NETSETUP" keep --id c-one wg0 3>&- 2>keep.log &
+	keeper=$!
+	del one
+	wait $keeper
+	sane_run "$NETSETUP" keep --id c-one wg0
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"has no attachment wg0"* ]]
+}
