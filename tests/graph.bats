@@ -3,6 +3,11 @@
 
 load helpers
 
+setup() {
+	common_setup
+	cd "$BATS_TEST_TMPDIR"
+}
+
 # Two containers, their veth pairs in a bridge of the host.
 make_pair() {
 	local name
