@@ -42,21 +42,21 @@ struct operation {
 static int begin_start(struct connection *c, struct error *err)
 {
 	(void)err;
-	service_state_want(c->service);
+	service_wish_up(c->service);
 	return 0;
 }
 
 static int begin_stop(struct connection *c, struct error *err)
 {
 	(void)err;
-	service_state_unwant(c->service);
+	service_wish_down(c->service);
 	return 0;
 }
 
 static int begin_restart(struct connection *c, struct error *err)
 {
 	(void)err;
-	service_state_restart(c->service);
+	service_wish_anew(c->service);
 	return 0;
 }
 

@@ -52,7 +52,7 @@ static void health_result(struct service *s, const char *problem)
 		return;
 	if (h->action == HEALTH_CASCADE) {
 		service_log_note(&s->log, "is unhealthy: what needs it is stopped, then it is started anew");
-		return service_state_cascade(s);
+		return service_wish_cascade(s);
 	}
 	service_state_broken(s, "is unhealthy: %s", problem);
 }

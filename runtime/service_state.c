@@ -31,12 +31,31 @@ const struct word service_state_words[] = {
 	{NULL, 0},
 };
 
-static void set_state(struct service *s, enum service_state state)
+void service_state_set(struct service *s, enum service_state state)
 {
 	s->state = state;
 	str_time(s->since);
 	if (state == SERVICE_STOPPED)
 		s->recreate = false;
+}
+
+static bool depends(const struct service *s, const struct service *on, bool also_wants)
+{
+	const struct service_conf *c = s->conf;
+	size_t index = (size_t)(on - s->sup->list);
+
+	for (size_t i = 0; i < c->n_need; i++)
+		if (c->need[i] == index)
+			return true;
+	for (size_t i = 0; also_wants && i < c->n_want; i++)
+		if (c->want[i] == index)
+			return true;
+	return false;
+}
+
+bool service_state_needs(const struct service *s, const struct service *on)
+{
+	return depends(s, on, false);
 }
 
 bool service_state_is_up(const struct service *s)
@@ -70,20 +89,6 @@ bool service_state_all_down(const struct supervisor *sup)
 	return true;
 }
 
-static bool depends(const struct service *s, const struct service *on, bool also_wants)
-{
-	const struct service_conf *c = s->conf;
-	size_t index = (size_t)(on - s->sup->list);
-
-	for (size_t i = 0; i < c->n_need; i++)
-		if (c->need[i] == index)
-			return true;
-	for (size_t i = 0; also_wants && i < c->n_want; i++)
-		if (c->want[i] == index)
-			return true;
-	return false;
-}
-
 static bool must_stop(const struct service *s)
 {
 	return s->sup->stopping || s->recreate || s->blocked;
@@ -93,7 +98,7 @@ static bool must_stop(const struct service *s)
 
 static void give_up(struct service *s, const char *why)
 {
-	set_state(s, SERVICE_FAILED);
+	service_state_set(s, SERVICE_FAILED);
 	service_log_note(&s->log, "given up: %s", why);
 	if (s->conf->on_give_up != GIVE_UP_STOP_CONTAINER)
 		return;
@@ -145,7 +150,7 @@ static void restart_later(struct service *s)
 	if (s->delay > r->max.ms)
 		s->delay = r->max.ms;
 	wait = jitter(s->delay);
-	set_state(s, SERVICE_BACKOFF);
+	service_state_set(s, SERVICE_BACKOFF);
 	supervise_timer(s, TIMER_BACKOFF, wait);
 	service_log_note(&s->log, "starts again in %llu ms", (unsigned long long)wait);
 }
@@ -157,14 +162,14 @@ static void ended(struct service *s)
 
 	supervise_timer_off(s, TIMER_STOP);
 	if (!s->crashed || must_stop(s)) {
-		set_state(s, SERVICE_STOPPED);
+		service_state_set(s, SERVICE_STOPPED);
 		service_log_note(&s->log, "stopped");
 	} else if (policy == RESTART_ALWAYS || (policy == RESTART_ON_FAILURE && s->failure)) {
 		restart_later(s);
 	} else if (s->failure) {
 		give_up(s, "its restart policy is \"no\"");
 	} else {
-		set_state(s, SERVICE_EXITED);
+		service_state_set(s, SERVICE_EXITED);
 	}
 }
 
@@ -177,7 +182,7 @@ static void grace(struct service *s)
 
 static void stop_processes(struct service *s)
 {
-	set_state(s, SERVICE_STOPPING);
+	service_state_set(s, SERVICE_STOPPING);
 	if (s->main.state == TASK_NONE)
 		return ended(s);
 	grace(s);
@@ -196,7 +201,7 @@ static void begin_stop(struct service *s)
 	if (s->reloading)
 		service_task_signal_all(&s->command, SIGKILL);
 	if (s->state == SERVICE_DONE && s->conf->undo.process) {
-		set_state(s, SERVICE_UNDOING);
+		service_state_set(s, SERVICE_UNDOING);
 		return service_command_undo(s);
 	}
 	stop_processes(s);
@@ -239,7 +244,7 @@ static void start(struct service *s)
 	s->crashed = s->failure = false;
 	s->started_at = supervise_now();
 	s->starts++;
-	set_state(s, SERVICE_STARTING);
+	service_state_set(s, SERVICE_STARTING);
 	notify = service_ready_prepare(s, &err);
 	rc = err.code ? -err.code : service_task_start(&s->main, s->conf->main.process, notify, (int)s->conf->ready.fd, &err);
 	if (rc < 0)
@@ -253,14 +258,14 @@ void service_state_ready(struct service *s)
 	if (s->state != SERVICE_STARTING)
 		return;
 	service_ready_end(s);
-	set_state(s, s->conf->oneshot ? SERVICE_DONE : SERVICE_READY);
+	service_state_set(s, s->conf->oneshot ? SERVICE_DONE : SERVICE_READY);
 	service_log_note(&s->log, "%s after %llu ms", s->conf->oneshot ? "done" : "ready",
 			 (unsigned long long)(supervise_now() - s->started_at));
 	supervise_timer(s, TIMER_STEADY, s->conf->restart.reset_after.ms);
 	if (!s->conf->oneshot)
 		service_health_begin(s);
 	for (size_t i = 0; s->ready_once && i < sup->n; i++)
-		if (service_state_is_active(&sup->list[i]) && depends(&sup->list[i], s, false))
+		if (service_state_is_active(&sup->list[i]) && service_state_needs(&sup->list[i], s))
 			sup->list[i].recreate = true;
 	s->ready_once = true;
 }
@@ -309,7 +314,7 @@ void service_state_main_changed(struct task *t)
 
 void service_state_backoff_over(struct service *s)
 {
-	set_state(s, SERVICE_WAITING);
+	service_state_set(s, SERVICE_WAITING);
 }
 
 void service_state_steady(struct service *s)
@@ -415,11 +420,11 @@ static bool step(struct service *s)
 	case SERVICE_STOPPED:
 		if (must_stop(s))
 			return false;
-		set_state(s, SERVICE_WAITING);
+		service_state_set(s, SERVICE_WAITING);
 		return true;
 	case SERVICE_WAITING:
 		if (must_stop(s))
-			set_state(s, SERVICE_STOPPED);
+			service_state_set(s, SERVICE_STOPPED);
 		else if (can_start(s))
 			start(s);
 		else
@@ -437,14 +442,14 @@ static bool step(struct service *s)
 		if (!must_stop(s))
 			return false;
 		supervise_timer_off(s, TIMER_BACKOFF);
-		set_state(s, SERVICE_STOPPED);
+		service_state_set(s, SERVICE_STOPPED);
 		return true;
 	case SERVICE_EXITED:
 	case SERVICE_FAILED:
 		/* What became of it stays visible until somebody wants something else. */
 		if (s->wanted && !s->recreate)
 			return false;
-		set_state(s, SERVICE_STOPPED);
+		service_state_set(s, SERVICE_STOPPED);
 		return true;
 	case SERVICE_UNDOING:
 	case SERVICE_STOPPING:
@@ -463,96 +468,4 @@ void service_state_settle(struct supervisor *sup)
 		for (size_t i = 0; i < sup->n; i++)
 			changed |= step(&sup->list[i]);
 	}
-}
-
-/* --- `nsrun service` ----------------------------------------------------------------------------------------- */
-
-static void forget_failures(struct service *s)
-{
-	s->delay = 0;
-	s->n_recent = 0;
-}
-
-static void want_one(struct service *s)
-{
-	s->wanted = true;
-	if (s->state != SERVICE_EXITED && s->state != SERVICE_FAILED && s->state != SERVICE_BACKOFF)
-		return;
-	forget_failures(s);
-	supervise_timer_off(s, TIMER_BACKOFF);
-	set_state(s, SERVICE_WAITING);
-}
-
-/* Adds to the set whatever its members need. */
-static void add_needs(const struct supervisor *sup, bool set[SERVICES_MAX])
-{
-	bool more = true;
-
-	while (more) {
-		more = false;
-		for (size_t i = 0; i < sup->n; i++) {
-			const struct service_conf *c = sup->list[i].conf;
-
-			for (size_t k = 0; set[i] && k < c->n_need; k++) {
-				more |= !set[c->need[k]];
-				set[c->need[k]] = true;
-			}
-		}
-	}
-}
-
-void service_state_want(struct service *s)
-{
-	struct supervisor *sup = s->sup;
-	bool set[SERVICES_MAX] = {false};
-
-	set[s - sup->list] = true;
-	add_needs(sup, set);
-	for (size_t i = 0; i < sup->n; i++)
-		if (set[i])
-			want_one(&sup->list[i]);
-}
-
-void service_state_unwant(struct service *s)
-{
-	s->wanted = false;
-}
-
-void service_state_restart(struct service *s)
-{
-	if (!service_state_is_active(s))
-		return service_state_want(s);
-	s->wanted = true;
-	s->recreate = true;
-	forget_failures(s);
-}
-
-void service_state_cascade(struct service *s)
-{
-	struct supervisor *sup = s->sup;
-	bool more = true;
-
-	s->recreate = true;
-	while (more) {
-		more = false;
-		for (size_t i = 0; i < sup->n; i++) {
-			struct service *f = &sup->list[i];
-
-			for (size_t k = 0; !f->recreate && k < sup->n; k++)
-				if (sup->list[k].recreate && service_state_is_active(f) && depends(f, &sup->list[k], false))
-					more = f->recreate = true;
-		}
-	}
-}
-
-void service_state_hurry(struct supervisor *sup, uint64_t ms)
-{
-	uint64_t latest = supervise_now() + ms;
-	static const enum service_timer waits[] = {TIMER_STOP, TIMER_COMMAND};
-
-	sup->max_grace = ms;
-	for (size_t i = 0; i < sup->n; i++)
-		for (size_t k = 0; k < ARRAY_SIZE(waits); k++)
-			if (sup->list[i].timers[waits[k]] > latest)
-				sup->list[i].timers[waits[k]] = latest;
 }

@@ -22,8 +22,8 @@ int services_open(struct services *s, const struct container *c, struct error *e
  * namespace nothing else tells; a container without services is gone at once. -EBUSY after the timeout. */
 int services_wait_gone(int dir_fd, uint64_t timeout_ms, struct error *err);
 
-/* Init's life with services, after the start message: starts, watches, restarts, stops them. `started` is called once
- * when supervision begins (the start channel is closed there). `foreground`: log lines also go to stderr. Never returns. */
+/* Init's life with services, after the start message: starts, watches, restarts, stops them. `started` is called once when
+ * supervision begins (the start channel is closed there). In the foreground log lines also go to stderr. Never returns. */
 _Noreturn void supervise(struct services *s, const struct init_ctx *ctx, void (*started)(void *), void *arg);
 
 #endif

@@ -141,7 +141,7 @@ static void asked_to_stop(struct supervisor *sup)
 	if (++sup->terms == 1)
 		return supervise_stop(sup, 0);
 	service_log_note(&sup->log, "asked to stop again: hurrying");
-	service_state_hurry(sup, sup->terms == 2 ? HURRY_MS : AT_ONCE_MS);
+	service_wish_hurry(sup, sup->terms == 2 ? HURRY_MS : AT_ONCE_MS);
 }
 
 static void reload_all(struct supervisor *sup)

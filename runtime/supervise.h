@@ -191,14 +191,8 @@ void service_state_ready(struct service *s);
 /* It has to go because of itself: the reason is logged and shown, the policy decides what follows. */
 void service_state_broken(struct service *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void service_state_undone(struct service *s);
-/* `nsrun service`. */
-void service_state_want(struct service *s);
-void service_state_unwant(struct service *s);
-void service_state_restart(struct service *s);
-/* Stops those that need it first, then it; all of them come back. */
-void service_state_cascade(struct service *s);
-/* The grace of all that is being stopped shrinks to at most ms. */
-void service_state_hurry(struct supervisor *sup, uint64_t ms);
+void service_state_set(struct service *s, enum service_state state);
+bool service_state_needs(const struct service *s, const struct service *on); /* directly */
 bool service_state_is_active(const struct service *s);
 bool service_state_is_up(const struct service *s); /* READY or DONE */
 bool service_state_all_down(const struct supervisor *sup);
@@ -206,6 +200,15 @@ bool service_state_all_down(const struct supervisor *sup);
 void service_state_backoff_over(struct service *s);
 void service_state_steady(struct service *s);
 void service_state_stop_timeout(struct service *s);
+
+/* Wishes (service_wish.c), of `nsrun service` and of health checks. */
+void service_wish_up(struct service *s); /* with all it needs */
+void service_wish_down(struct service *s);
+void service_wish_anew(struct service *s);
+/* Stops those that need it first, then it; all of them come back. */
+void service_wish_cascade(struct service *s);
+/* The grace of all that is being stopped shrinks to at most ms. */
+void service_wish_hurry(struct supervisor *sup, uint64_t ms);
 
 /* --- readiness (service_ready.c), health (service_health.c), reload and undo (service_command.c) ------------------- */
 
