@@ -172,7 +172,8 @@ static int all_ids(char ***ret, struct error *err)
 	while ((d = readdir(dir)))
 		if (state_check_id(d->d_name, NULL) == 0 && strv_add(ret, d->d_name) < 0)
 			return error_oom(err);
-	qsort(*ret, strv_len(*ret), sizeof(char *), by_name);
+	if (*ret)
+		qsort(*ret, strv_len(*ret), sizeof(char *), by_name);
 	return 0;
 }
 
