@@ -1,8 +1,12 @@
 /* A process in a running container.
  *
- * Our own children are born in the container's pid namespace once it was entered (which moves only them), and on cgroup
- * version 2 in its cgroup. The child joins all other namespaces by one setns(2) on the pidfd of init. It is undumpable
- * before it enters, and holds no descriptor that leads out (CVE-2016-9962, CVE-2024-21626). */
+ *    nsrun          opens whatever it takes, and becomes undumpable
+ *    go-between     joins all namespaces by one setns(2) on the pidfd of init, then makes the process as a sibling of its own
+ *                   (CLONE_PARENT), on cgroup version 2 in its cgroup
+ *    the process    is born inside: in the container's pid namespace nobody ever sees it with a root, a working directory or
+ *                   a descriptor that leads out (CVE-2016-9962, CVE-2024-21626)
+ *
+ * The go-between shares nsrun's memory and descriptors, so it costs little, and what it made is known when it has ended. */
 #include "exec.h"
 
 #include <errno.h>
@@ -44,10 +48,12 @@ struct exec {
 	struct seccomp_program *seccomp;
 	struct cgroup cgroup;
 	uint64_t flags; /* CLONE_NEW* of the container's namespaces */
+	uint64_t late;	/* those that the process has to join itself */
 	int root_fd;	/* without a mount namespace: what init changed its root to; -1: nothing to change */
 	int sync[2];	/* ours, the child's */
 	pid_t pid;
 	int pidfd;
+	struct error error; /* the go-between's */
 };
 
 /* --- the child ---------------------------------------------------------------------------------------------- */
@@ -59,7 +65,7 @@ static int send_listener(void *arg, int fd, struct error *err)
 	return sync_send(e->sync[1], SYNC_SECCOMP, getpid(), fd, err);
 }
 
-static int isolate(struct exec *e, struct error *err)
+static void isolate(struct exec *e)
 {
 	sigset_t none;
 	char c;
@@ -70,33 +76,35 @@ static int isolate(struct exec *e, struct error *err)
 	if (recv(e->sync[1], &c, sizeof(c), MSG_PEEK | MSG_DONTWAIT) == 0)
 		_exit(1);
 	log_set_sink(sync_log_sink, (void *)(intptr_t)e->sync[1]);
-	if (prctl(PR_SET_DUMPABLE, 0) < 0)
-		return error_sys(err, "cannot make the process undumpable");
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int become_root(bool *setgroups_denied, struct error *err)
+{
+	*setgroups_denied = setgroups(0, NULL) < 0;
+	if ((setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) && errno != EINVAL)
+		return error_sys(err, "cannot become root in the user namespace");
+	/* Both were changed with the user. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_DUMPABLE, 0);
 	return 0;
 }
 
-static int join(struct exec *e, bool *setgroups_denied, struct error *err)
+static int settle(struct exec *e, bool *setgroups_denied, struct error *err)
 {
 	char name[128];
 	int rc = e->cgroup.n && !e->cgroup.v2 ? cgroup_enter(&e->cgroup, err) : 0;
-	int flags = (int)(e->flags & ~(uint64_t)CLONE_NEWPID);
 
 	if (rc < 0)
 		return rc;
-	if (flags && setns(e->c->pidfd, flags) < 0)
+	if (e->late && setns(e->c->pidfd, (int)e->late) < 0)
 		return error_sys(err, "cannot join the namespaces of container %s", e->c->id);
-	if (e->root_fd >= 0 && (fchdir(e->root_fd) < 0 || chroot(".") < 0))
-		return error_sys(err, "cannot enter the root of container %s", e->c->id);
-	close_fd(&e->root_fd);
 	close_fd(&e->c->pidfd);
 	if (e->flags & CLONE_NEWUSER) {
-		*setgroups_denied = setgroups(0, NULL) < 0;
-		if ((setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) && errno != EINVAL)
-			return error_sys(err, "cannot become root in the user namespace");
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		prctl(PR_SET_DUMPABLE, 0);
+		rc = become_root(setgroups_denied, err);
+		if (rc < 0)
+			return rc;
 	}
 	snprintf(name, sizeof(name), "_ses.%s", e->c->id);
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) < 0 && errno != ENOSYS && errno != EPERM &&
@@ -134,10 +142,10 @@ static _Noreturn void child(struct exec *e)
 		.listener_arg = e,
 	};
 	struct error err = {0};
-	int rc = isolate(e, &err);
+	int rc;
 
-	if (rc == 0)
-		rc = join(e, &ctx.setgroups_denied, &err);
+	isolate(e);
+	rc = settle(e, &ctx.setgroups_denied, &err);
 	if (rc == 0 && e->p.process.terminal)
 		rc = open_terminal(e, &err);
 	if (rc == 0)
@@ -219,33 +227,83 @@ static int prepare(struct exec *e, char **argv, struct error *err)
 	return rc < 0 ? rc : open_root(e, err);
 }
 
-static int spawn(struct exec *e, struct error *err)
-{
-	struct clone_args args = {
-		.flags = CLONE_PIDFD,
-		.pidfd = (uintptr_t)&e->pidfd,
-		.exit_signal = SIGCHLD,
-	};
-	int rc = sync_pair(e->sync, err);
+/* --- the go-between ------------------------------------------------------------------------------------------- */
 
-	if (rc < 0)
-		return rc;
+static int enter(struct exec *e)
+{
+	int flags = (int)(e->flags & ~e->late);
+
+	if (flags && setns(e->c->pidfd, flags) < 0)
+		return error_sys(&e->error, "cannot join the namespaces of container %s", e->c->id);
+	if (e->root_fd >= 0 && (fchdir(e->root_fd) < 0 || chroot(".") < 0))
+		return error_sys(&e->error, "cannot enter the root of container %s", e->c->id);
+	close_fd(&e->root_fd);
+	return 0;
+}
+
+static int go_between(void *arg)
+{
+	struct exec *e = arg;
+	struct clone_args args = {
+		.flags = CLONE_PIDFD | CLONE_PARENT,
+		.pidfd = (uintptr_t)&e->pidfd,
+	};
+	pid_t pid;
+
 	if (e->cgroup.n && e->cgroup.v2) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (unsigned)e->cgroup.dir_fd;
 	}
-	if (e->flags & CLONE_NEWPID && setns(e->c->pidfd, CLONE_NEWPID) < 0)
-		return error_sys(err, "cannot join the pid namespace of container %s", e->c->id);
-	e->pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-	if (e->pid == 0)
+	if (enter(e) < 0)
+		_exit(1);
+	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0)
 		child(e);
+	if (pid < 0)
+		error_sys(&e->error, "cannot make a process in container %s", e->c->id);
+	e->pid = pid < 0 ? 0 : pid;
+	_exit(0);
+}
+
+/* What the go-between cannot do for the process: a time namespace asks for memory of one's own, and a process can only be born
+ * in a cgroup that its parent's cgroup namespace shows. */
+static uint64_t late_flags(const struct exec *e)
+{
+	return e->flags & (CLONE_NEWTIME | (e->cgroup.n && e->cgroup.v2 ? CLONE_NEWCGROUP : 0));
+}
+
+static int spawn(struct exec *e, struct error *err)
+{
+	enum { STACK = 256 << 10 };
+	auto_free char *stack = malloc(STACK);
+	sigset_t all, saved;
+	pid_t pid;
+	int rc = stack ? sync_pair(e->sync, err) : error_oom(err);
+
+	if (rc < 0)
+		return rc;
+	e->late = late_flags(e);
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		return error_sys(err, "cannot make the process undumpable");
+	/* No handler may run in the memory that is shared. */
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &saved);
+	pid = clone(go_between, stack + STACK, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, e);
+	sigprocmask(SIG_SETMASK, &saved, NULL);
+	if (pid < 0)
+		return error_sys(err, "cannot make a process");
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
 	close_fd(&e->sync[1]);
-	if (e->pid < 0) {
-		e->pid = 0;
-		return error_sys(err, "cannot make a process in container %s", e->c->id);
+	if (e->error.code) {
+		if (err)
+			*err = e->error;
+		return -e->error.code;
 	}
 	return process_set_oom_score_adj(&e->p.process, e->pid, err);
 }
+
+/* --- waiting ------------------------------------------------------------------------------------------------ */
 
 static int write_pid_file(const struct exec *e, struct error *err)
 {
