@@ -3,9 +3,17 @@
 #define COMMANDS_H
 
 #include "cli.h"
+#include "container.h"
 
 /* cli_command.flags. */
 enum { CMD_SEALED = 1 << 0 }; /* enters a container: runs from a read-only copy of itself (seal.c) */
+
+/* program.c */
+struct main_options {
+	struct globals globals;
+	const char *log_level;
+	bool version, help;
+};
 
 extern const struct cli_program nsrun_program;
 

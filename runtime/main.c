@@ -1,4 +1,4 @@
-/* Global options, the table of commands, and how errors are told. */
+/* From the command line to the command: global options, the log, the state root, the sealed self. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,52 +12,6 @@
 #include "seal.h"
 #include "str.h"
 #include "version.h"
-
-struct globals globals;
-
-struct main_options {
-	struct globals globals;
-	const char *log_level;
-	bool version, help;
-};
-
-static const struct cli_option main_options[] = {
-	{"debug", 0, CLI_BOOL, offsetof(struct main_options, globals.debug), NULL, "enable debug logging"},
-	{"log", 0, CLI_STRING, offsetof(struct main_options, globals.log), "FILE", "write the log to FILE (default: stderr)"},
-	{"log-format", 0, CLI_STRING, offsetof(struct main_options, globals.log_format), "FORMAT", "text (default) or json"},
-	{"log-level", 0, CLI_STRING, offsetof(struct main_options, log_level), "LEVEL", "error, warning (default), info or debug"},
-	{"root", 0, CLI_STRING, offsetof(struct main_options, globals.root), "DIR",
-	 "where the containers' state is kept (default: /run/nsrun)"},
-	{"cgroup-manager", 0, CLI_STRING, offsetof(struct main_options, globals.cgroup_manager), "NAME",
-	 "cgroupfs (default), systemd or disabled"},
-	{"systemd-cgroup", 0, CLI_BOOL, offsetof(struct main_options, globals.systemd_cgroup), NULL,
-	 "the same as --cgroup-manager systemd"},
-	{"rootless", 0, CLI_STRING, offsetof(struct main_options, globals.rootless), "WORD", NULL},
-	{"version", 'v', CLI_BOOL, offsetof(struct main_options, version), NULL, NULL},
-	{"help", 'h', CLI_BOOL, offsetof(struct main_options, help), NULL, NULL},
-	{.kind = CLI_END},
-};
-
-static const struct cli_command *const commands[] = {
-	&cmd_run,      &cmd_create,  &cmd_start, &cmd_exec,  &cmd_kill,	  &cmd_delete, &cmd_state,    &cmd_list, &cmd_ps,
-	&cmd_services, &cmd_service, &cmd_logs,	 &cmd_graph, &cmd_spec, &cmd_features, &cmd_version, &cmd_help, NULL,
-};
-
-const struct cli_program nsrun_program = {
-	.name = "nsrun",
-	.summary = "OCI runtime whose first-class citizen is the network stack",
-	.version = PROJECT_VERSION,
-	.options = main_options,
-	.commands = commands,
-};
-
-int command_failed(const struct error *err)
-{
-	log_error("%s", err->msg);
-	if (!log_is_stderr())
-		fprintf(stderr, "nsrun: %s\n", err->msg);
-	return 1;
-}
 
 static const struct word log_formats[] = {{"text", LOG_TEXT}, {"json", LOG_JSON}, {NULL, 0}};
 
@@ -127,7 +81,7 @@ int main(int argc, char **argv)
 	if (!whole)
 		return 1;
 	memcpy(whole, argv, (size_t)argc * sizeof(*whole));
-	n = cli_parse(main_options, &o, argc - 1, argv + 1, true, &err);
+	n = cli_parse(nsrun_program.options, &o, argc - 1, argv + 1, true, &err);
 	if (n < 0) {
 		fprintf(stdout, "Incorrect Usage.\n\n");
 		cli_help(&nsrun_program, stdout);
