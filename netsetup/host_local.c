@@ -374,6 +374,7 @@ static int gc_all(struct live *l, struct error *err)
 
 		code = code < 0 ? code : one;
 	}
+	rmdir(parent); /* with something in it, it stays */
 	return code;
 }
 

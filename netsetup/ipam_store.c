@@ -80,6 +80,18 @@ static int lock_dir(struct ipam_store *s, struct error *err)
 
 static int open_index(struct ipam_store *s, struct error *err);
 
+/* The directory of all networks, when this was the last one (rmdir(2) refuses otherwise). */
+static void remove_parent(const char *path)
+{
+	auto_free char *parent = strdup(path);
+	char *slash = parent ? strrchr(parent, '/') : NULL;
+
+	if (slash && slash > parent) {
+		*slash = '\0';
+		rmdir(parent);
+	}
+}
+
 static int open_store(const char *dir, bool own, bool make, struct ipam_store **ret, struct error *err)
 {
 	auto_ipam_store struct ipam_store *s = calloc(1, sizeof(*s));
@@ -99,6 +111,9 @@ static int open_store(const char *dir, bool own, bool make, struct ipam_store **
 	}
 	if (code == 0)
 		code = open_index(s, err);
+	/* Who made the parent may have been killed before it made this one. */
+	if (code == -ENOENT && own && !make)
+		remove_parent(dir);
 	if (code < 0)
 		return code;
 	*ret = take_ptr(s);
@@ -394,15 +409,8 @@ static void remove_if_empty(struct ipam_store *s)
 			break;
 	}
 	unlinkat(s->dir, "lock", 0);
-	if (rmdir(s->path) == 0) {
-		auto_free char *parent = strdup(s->path);
-		char *slash = parent ? strrchr(parent, '/') : NULL;
-
-		if (slash && slash > parent) {
-			*slash = '\0';
-			rmdir(parent);
-		}
-	}
+	if (rmdir(s->path) == 0)
+		remove_parent(s->path);
 }
 
 int ipam_store_release_address(struct ipam_store *s, const struct ipaddr *a, const char *id, const char *ifname,
