@@ -95,9 +95,7 @@ int wg_uapi_stop(const char *name, struct error *err)
 		return error_oom(err);
 	top_fd = open(top, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	dir_fd = top_fd < 0 ? -1 : openat(top_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir_fd < 0)
-		return 0;
-	pidfd = daemon_pidfd(dir_fd, NULL);
+	pidfd = dir_fd < 0 ? -1 : daemon_pidfd(dir_fd, NULL);
 	if (pidfd >= 0) {
 		if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
 			return error_sys(err, "cannot kill wireguard-go of %s", name);
@@ -106,8 +104,9 @@ int wg_uapi_stop(const char *name, struct error *err)
 		while (poll(&p, 1, -1) < 0 && errno == EINTR)
 			;
 	}
-	r = fs_remove_tree(top_fd, name, err);
-	rmdir(top); /* fails while there are others */
+	r = dir_fd < 0 ? 0 : fs_remove_tree(top_fd, name, err);
+	if (top_fd >= 0)
+		rmdir(top); /* fails while there are others */
 	return r;
 }
 
