@@ -342,6 +342,34 @@ int cgroup_plan(const struct spec *s, const char *id, const char *manager, struc
 	return r;
 }
 
+int cgroup_follow(struct cgroup *c, pid_t pid, struct error *err)
+{
+	size_t len = strlen(c->dirs[0].path);
+	auto_buf struct buf path = {0};
+	auto_free char *text = NULL;
+	char file[32];
+	int r, fd;
+
+	snprintf(file, sizeof(file), "/proc/%d/cgroup", pid);
+	r = fs_read_at(AT_FDCWD, file, OWN_CGROUP_MAX, &text, NULL, err);
+	buf_puts(&path, CGROUP_ROOT);
+	if (r == 0)
+		r = own_path(text, "", false, &path, err);
+	if (r < 0)
+		return r;
+	if (path.failed)
+		return error_oom(err);
+	/* Elsewhere neither the container's limits nor its device rules would hold. */
+	if (strncmp(path.data, c->dirs[0].path, len) != 0 || path.data[len] != '/')
+		return error_set(err, ENOENT, "process %d is in cgroup %s, outside of %s", pid, path.data, c->dirs[0].path);
+	fd = open(path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(err, "cannot open cgroup %s", path.data);
+	close_fd(&c->dir_fd);
+	c->dir_fd = fd;
+	return 0;
+}
+
 /* --- from the state ----------------------------------------------------------------------------------------- */
 
 static unsigned bits_of_hierarchy(const char *name, size_t len)

@@ -39,6 +39,8 @@ int cgroup_make(struct cgroup *c, const struct spec *s, struct error *err);
 int cgroup_enter(const struct cgroup *c, struct error *err);
 /* Opens what cgroup_enter() and CLONE_INTO_CGROUP need, for an existing container's cgroups (exec). */
 int cgroup_open(struct cgroup *c, struct error *err);
+/* v2: has dir_fd be the sub-cgroup that the process is in. */
+int cgroup_follow(struct cgroup *c, pid_t pid, struct error *err);
 /* Moves another process into all of them; waits for a grace period. */
 int cgroup_join(const struct cgroup *c, pid_t pid, struct error *err);
 /* The plan again from state.json's paths. */

@@ -67,7 +67,6 @@ static int send_listener(void *arg, int fd, struct error *err)
 
 static void isolate(struct exec *e)
 {
-	sigset_t none;
 	char c;
 
 	close_fd(&e->sync[0]);
@@ -76,8 +75,7 @@ static void isolate(struct exec *e)
 	if (recv(e->sync[1], &c, sizeof(c), MSG_PEEK | MSG_DONTWAIT) == 0)
 		_exit(1);
 	log_set_sink(sync_log_sink, (void *)(intptr_t)e->sync[1]);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	process_reset_signals();
 }
 
 static int become_root(bool *setgroups_denied, struct error *err)
@@ -259,7 +257,10 @@ static int go_between(void *arg)
 	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0)
 		child(e);
-	if (pid < 0)
+	if (pid < 0 && errno == EBUSY)
+		error_set(&e->error, EBUSY, "cannot make a process in the cgroup of container %s: it has controllers enabled for "
+			  "sub-cgroups, so cgroup v2 allows it no processes; choose a sub-cgroup with --cgroup", e->c->id);
+	else if (pid < 0)
 		error_sys(&e->error, "cannot make a process in container %s", e->c->id);
 	e->pid = pid < 0 ? 0 : pid;
 	_exit(0);
@@ -272,19 +273,16 @@ static uint64_t late_flags(const struct exec *e)
 	return e->flags & (CLONE_NEWTIME | (e->cgroup.n && e->cgroup.v2 ? CLONE_NEWCGROUP : 0));
 }
 
-static int spawn(struct exec *e, struct error *err)
+static int clone_once(struct exec *e, struct error *err)
 {
 	enum { STACK = 256 << 10 };
 	auto_free char *stack = malloc(STACK);
 	sigset_t all, saved;
 	pid_t pid;
-	int rc = stack ? sync_pair(e->sync, err) : error_oom(err);
 
-	if (rc < 0)
-		return rc;
-	e->late = late_flags(e);
-	if (prctl(PR_SET_DUMPABLE, 0) < 0)
-		return error_sys(err, "cannot make the process undumpable");
+	if (!stack)
+		return error_oom(err);
+	e->error = (struct error){0};
 	/* No handler may run in the memory that is shared. */
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &saved);
@@ -294,13 +292,29 @@ static int spawn(struct exec *e, struct error *err)
 		return error_sys(err, "cannot make a process");
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	close_fd(&e->sync[1]);
-	if (e->error.code) {
-		if (err)
-			*err = e->error;
-		return -e->error.code;
+	if (e->error.code && err)
+		*err = e->error;
+	return -e->error.code;
+}
+
+static int spawn(struct exec *e, struct error *err)
+{
+	int rc = sync_pair(e->sync, err);
+
+	if (rc < 0)
+		return rc;
+	e->late = late_flags(e);
+	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+		return error_sys(err, "cannot make the process undumpable");
+	rc = clone_once(e, err);
+	/* A container that runs systemd or containers has given its controllers to sub-cgroups, and sits in one of them. */
+	if (rc == -EBUSY && e->cgroup.v2 && !e->o->cgroups && cgroup_follow(&e->cgroup, e->c->state.pid, NULL) == 0) {
+		rc = open_root(e, err); /* the first go-between has closed it for both */
+		if (rc == 0)
+			rc = clone_once(e, err);
 	}
-	return process_set_oom_score_adj(&e->p.process, e->pid, err);
+	close_fd(&e->sync[1]);
+	return rc < 0 ? rc : process_set_oom_score_adj(&e->p.process, e->pid, err);
 }
 
 /* --- waiting ------------------------------------------------------------------------------------------------ */
