@@ -1,4 +1,5 @@
 /* The directory in the unified hierarchy: controllers have to be enabled in every directory above it. */
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -49,6 +50,12 @@ static int enable(const char *dir, unsigned needed, unsigned wanted, struct erro
 		r = cgroup_write(dir, "cgroup.subtree_control", word, NULL);
 		if (r < 0 && (needed & info->bit))
 			return enable_failed(dir, info->v2, -r, err);
+		/* The directory has processes of its own. Some controllers could be had even so, but only by making it the
+		 * root of a threaded tree, where a container cannot be started. */
+		if (r == -EBUSY && needed)
+			return enable_failed(dir, info->v2, -r, err);
+		if (r == -EBUSY)
+			return 0;
 		r = 0;
 	}
 	return r;

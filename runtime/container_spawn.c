@@ -42,8 +42,13 @@ static int clone_failed(const struct creation *cr, struct error *err)
 	case EINVAL:
 		return error_set(err, EINVAL, "cannot make the container's namespaces: this kernel lacks one of them");
 	case EBUSY:
+		return error_set(err, EBUSY, "cannot start the container in its cgroup %s: it has controllers enabled for "
+				 "sub-cgroups, so cgroup v2 allows it no processes; choose another linux.cgroupsPath",
+				 cr->cgroup.dirs[0].path);
 	case EOPNOTSUPP:
-		return error_sys(err, "cannot start the container in its cgroup");
+		return error_set(err, EOPNOTSUPP, "cannot start the container in its cgroup %s: one above it has processes of "
+				 "its own, or is threaded, so cgroup v2 allows this one no processes (see its cgroup.type); "
+				 "choose another linux.cgroupsPath", cr->cgroup.dirs[0].path);
 	default:
 		return error_sys(err, "cannot make the container's init process");
 	}

@@ -291,6 +291,42 @@ pid_of() {
 	[ -z "$(find /sys/fs/cgroup -name "$NAME")" ]
 }
 
+@test "a parent that has processes is refused with the remedy, and not made threaded" {
+	[ "$V2" ] || skip "needs the unified hierarchy"
+	needs memory pids
+	mkdir "$(dir)"
+	sleep 1000 3>&- &
+	echo $! >"$(dir)/cgroup.procs"
+	config '.linux.cgroupsPath = $p | .linux.resources.pids.limit = 5' --arg p "/$NAME/c"
+	sane_run nsrun run t
+	[ "$status" = 1 ]
+	[[ $output == *"/sys/fs/cgroup/$NAME: it has processes of its own"*"another linux.cgroupsPath"* ]]
+	[ "$(cat "$(dir)/cgroup.type")" = domain ]
+	[ ! -e "$(dir)/c" ]
+	kill $!
+	wait $! || true
+	rmdir "$(dir)"
+}
+
+@test "exec follows init into a sub-cgroup when the container gave its controllers away" {
+	[ "$V2" ] || skip "needs the unified hierarchy"
+	needs memory pids
+	config '.linux.cgroupsPath = $p' --arg p "/$NAME"
+	config_args sleep 1000
+	nsrun run -d "$NAME"
+	mkdir "$(dir)/in" "$(dir)/other"
+	pid_of "$NAME" >"$(dir)/in/cgroup.procs"
+	echo +memory >"$(dir)/cgroup.subtree_control"
+	nsrun exec "$NAME" cat /proc/self/cgroup | grep -qx "0::/$NAME/in"
+	nsrun exec --cgroup other "$NAME" cat /proc/self/cgroup | grep -qx "0::/$NAME/other"
+	echo +memory >"$(dir)/other/cgroup.subtree_control"
+	sane_run nsrun exec --cgroup other "$NAME" true
+	[ "$status" = 255 ]
+	[[ $output == *"controllers enabled for sub-cgroups"*--cgroup* ]]
+	nsrun delete --force "$NAME"
+	[ ! -e "$(dir)" ]
+}
+
 @test "unified: files by name, and one that is not there names the controller" {
 	[ "$V2" ] || skip "needs the unified hierarchy"
 	config '.linux.resources.unified = {"cgroup.max.depth": "7"}'
