@@ -13,7 +13,7 @@
 #include "cleanup.h"
 #include "netns.h"
 
-enum { RANGES_PER_MESSAGE = 64, REQUEST_SIZE = 8192, REPLY_SIZE = 65536 };
+enum { RANGES_PER_MESSAGE = 64, REQUEST_SIZE = 8192, REPLY_SIZE = 65536, DUMP_TRIES = 20 };
 
 struct genl {
 	struct mnl_socket *sock;
@@ -381,11 +381,10 @@ static int device_cb(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-int wg_genl_get(int netns_fd, const char *ifname, struct json_doc *doc, struct wg_device *ret, struct error *err)
+static int get_once(int netns_fd, const char *ifname, struct dump *dump, struct error *err)
 {
 	auto_genl struct genl g = {0};
-	struct dump dump = {.doc = doc};
-	struct reply reply = {.cb = device_cb, .arg = &dump};
+	struct reply reply = {.cb = device_cb, .arg = dump};
 	char buf[256];
 	int r = genl_open(&g, netns_fd, err);
 
@@ -395,8 +394,21 @@ int wg_genl_get(int netns_fd, const char *ifname, struct json_doc *doc, struct w
 	if (r < 0)
 		return error_set(err, -r, "cannot read WireGuard's state of %s: %s", ifname,
 				 reply.why[0] ? reply.why : strerror(-r));
-	if (dump.failed)
-		return error_oom(err);
-	*ret = dump.d;
-	return 0;
+	return dump->failed ? error_oom(err) : 0;
+}
+
+int wg_genl_get(int netns_fd, const char *ifname, struct json_doc *doc, struct wg_device *ret, struct error *err)
+{
+	struct dump dump;
+	int tries = DUMP_TRIES, r;
+
+	/* The kernel interrupts an answer of several messages when somebody changes the peers meanwhile. The rest of it is
+	 * still to come on that socket, so another one asks again. */
+	do {
+		dump = (struct dump){.doc = doc};
+		r = get_once(netns_fd, ifname, &dump, err);
+	} while (r == -EINTR && --tries > 0);
+	if (r == 0)
+		*ret = dump.d;
+	return r;
 }
