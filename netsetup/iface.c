@@ -96,6 +96,13 @@ int iface_refuse_ra(struct cni_call *call, const char *ifname, struct error *err
 	return ipv6_setting(call, false, ifname, "accept_ra", "0", err);
 }
 
+int iface_skip_dad(struct cni_call *call, const char *ifname, const struct cni_result *r, struct error *err)
+{
+	if (!has_family(r, AF_INET6))
+		return 0;
+	return ipv6_setting(call, false, ifname, "accept_dad", "0", err);
+}
+
 int iface_forward(struct cni_call *call, const struct cni_result *r, struct error *err)
 {
 	int code = 0;

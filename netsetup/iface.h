@@ -25,6 +25,9 @@ enum { IFACE_SYSCTL_SIZE = 192 };
 int iface_sysctl_path(const char *key, char out[IFACE_SYSCTL_SIZE], struct error *err);
 /* Keeps router advertisements from configuring an interface of the host side (CVE-2020-10749). */
 int iface_refuse_ra(struct cni_call *call, const char *ifname, struct error *err);
+/* With IPv6: the host's device does not look for a second holder of its own link-local address, from which it asks for
+ * neighbours; for a second it could not ask. To be called before the device has a carrier. */
+int iface_skip_dad(struct cni_call *call, const char *ifname, const struct cni_result *r, struct error *err);
 /* The result's text for a MAC, owned by doc. */
 const char *iface_mac_text(struct json_doc *doc, const uint8_t mac[6]);
 

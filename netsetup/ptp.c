@@ -68,6 +68,8 @@ static int set_up_host(struct cni_call *call, const struct veth *v, const struct
 
 	if (code == 0)
 		code = iface_refuse_ra(call, v->host.name, err);
+	if (code == 0)
+		code = iface_skip_dad(call, v->host.name, r, err);
 	if (code < 0)
 		return code;
 	rtnl_batch(host);
