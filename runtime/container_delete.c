@@ -17,6 +17,7 @@
 #include "log.h"
 #include "net.h"
 #include "netns.h"
+#include "services.h"
 
 /* A name that shows another namespace than ours is somebody else's. What is no namespace at all is what pinning leaves
  * behind when it is killed half-way. */
@@ -104,5 +105,8 @@ int container_delete(struct container *c, bool force, struct error *err)
 	if (!c->has_spec)
 		(void)container_load_spec(c, NULL);
 	rc = container_kill_all(c, err);
+	/* A service's keeper outlives init for the moment it needs to kill what it keeps. */
+	if (rc == 0 && c->state.has_services)
+		rc = services_wait_gone(c->dir_fd, 10000, err);
 	return rc < 0 ? rc : container_take_back(c, true, err);
 }
