@@ -70,8 +70,6 @@ static void outlive_parent(void)
 
 static int init_isolate(struct init_ctx *ctx, struct error *err)
 {
-	sigset_t none;
-
 	/* The parent's end of the socket first: while we hold it, its death cannot be seen. The state directory must not
 	 * be reachable by what shares a pid namespace with us (CVE-2016-9962); the lock's file stays, so that the
 	 * lock is held as long as anybody works on the container. */
@@ -84,8 +82,7 @@ static int init_isolate(struct init_ctx *ctx, struct error *err)
 	/* Neither ptrace(2) nor /proc/PID/fd, for processes of the container. execve(2) ends it. */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		return error_sys(err, "cannot make the process undumpable");
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	process_reset_signals();
 	return 0;
 }
 

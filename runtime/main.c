@@ -1,4 +1,5 @@
 /* From the command line to the command: global options, the log, the state root, the sealed self. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,8 @@ int main(int argc, char **argv)
 
 	if (!whole)
 		return 1;
+	/* Ignored by the caller, it would let the kernel reap our children, and with them how they ended. */
+	(void)signal(SIGCHLD, SIG_DFL);
 	memcpy(whole, argv, (size_t)argc * sizeof(*whole));
 	n = cli_parse(nsrun_program.options, &o, argc - 1, argv + 1, true, &err);
 	if (n < 0) {

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,16 @@
 #define PASSWD "/etc/passwd"
 
 enum { PASSWD_MAX = 1 << 20, DEFAULT_UMASK = 0022 };
+
+void process_reset_signals(void)
+{
+	sigset_t none;
+
+	for (int i = 1; i < SIGRTMIN; i++)
+		(void)signal(i, SIG_DFL); /* KILL, STOP and the C library's own refuse */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
 
 /* --- while privileged --------------------------------------------------------------------------------------- */
 

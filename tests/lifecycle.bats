@@ -61,6 +61,14 @@ pid_of() {
 	[ "$status" -eq 5 ]
 }
 
+@test "signals that the caller ignores are the program's own" {
+	make_bundle
+	config_args sh -c 'grep SigIgn /proc/self/status; exit 3'
+	run bash -c 'trap "" INT PIPE HUP CHLD; exec "$@"' bash "$NSRUN" --root "$ROOT" run -b "$BUNDLE" c
+	[ "$status" -eq 3 ]
+	[ "$output" = "SigIgn:	0000000000000000" ]
+}
+
 @test "run -d leaves no process but the container's" {
 	make_bundle
 	config_args sleep 100
@@ -410,6 +418,28 @@ c" ]
 	status_is c stopped
 	nsrun delete c
 	sleep 2 # the hook, which was not ours to kill
+}
+
+@test "--net makes interfaces besides those of the annotations" {
+	make_bundle
+	echo '{"cniVersion": "1.1.0", "name": "lc", "plugins": [{"type": "switch", "ipam": {"type": "static", "addresses": [{"address": "10.77.0.1/24"}]}}]}' \
+		>"$BUNDLE/sw.conflist"
+	config '.annotations = {"org.nsrun.net.br-a": "sw.conflist"}'
+	config_args ip addr show
+	cd "$BUNDLE"
+	sane_run nsrun run --net br-b=sw.conflist --net br-c="$BUNDLE/sw.conflist" c
+	[ "$status" -eq 0 ]
+	[ "$(grep -c '10.77.0.1/24' <<<"$output")" = 3 ]
+	[[ "$output" == *" br-a:"*" br-b:"*" br-c:"* ]]
+	sane_run nsrun run --net br-b c
+	[ "$status" -eq 1 ]
+	sane_run nsrun run --net br-b=missing.conflist c
+	[ "$status" -eq 1 ]
+	[[ "$output" == *missing.conflist* ]]
+	config '.linux.namespaces |= map(select(.type != "network")) | del(.annotations)'
+	sane_run nsrun run --net br-b=sw.conflist c
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"network namespace"* ]]
 }
 
 @test "command line: help, versions, mistakes" {
