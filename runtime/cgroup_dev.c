@@ -258,10 +258,11 @@ static int load(const struct program *p, struct error *err)
 		.insn_cnt = (uint32_t)p->n,
 		.license = (uintptr_t)"GPL",
 	};
-	int fd;
+	int fd, reason;
 
 	strcpy(attr.prog_name, "nsrun_devices");
 	fd = bpf(BPF_PROG_LOAD, &attr);
+	reason = errno;
 	if (fd >= 0 || errno == EPERM)
 		return fd >= 0 ? fd : error_sys(err, "cannot load the eBPF program for linux.resources.devices");
 	/* Once more, for the verifier's own words; they end with the reason. */
@@ -269,6 +270,8 @@ static int load(const struct program *p, struct error *err)
 	attr.log_buf = (uintptr_t)log;
 	attr.log_size = sizeof(log);
 	fd = bpf(BPF_PROG_LOAD, &attr);
+	if (fd < 0)
+		errno = reason; /* before Linux 6.4 it is ENOSPC for a log that does not fit */
 	return fd >= 0 ? fd : error_sys(err, "cannot load the eBPF program for linux.resources.devices (%s)", log);
 }
 
