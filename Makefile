@@ -86,12 +86,12 @@ deps-build deps-run deps-check deps-bench deps-fuzz deps-lint:
 	@contrib/install-missing $(patsubst deps-%,%,$@)
 
 demo: deps-build deps-run ## install what is missing, build, run the main job, check it, clean up
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@contrib/demo/run.sh
 
 check: deps-build deps-run deps-check ## install what is missing, run all tests, plain and under sanitizers
-	@$(MAKE) --no-print-directory all units
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan STATIC=0 HARDEN= CFLAGS='-O1 -g $(SANITIZE)' all units
+	@$(MAKE) --no-print-directory -j$$(nproc) all units
+	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=$(BUILD)/asan STATIC=0 HARDEN= CFLAGS='-O1 -g $(SANITIZE)' all units
 	@tests/check $(BUILD)
 
 check-plain: all units ## run the tests of this build only, without installing anything
@@ -104,7 +104,7 @@ fuzz: deps-build deps-fuzz ## build the fuzz targets for libFuzzer into build/fu
 		$(if $(filter netsetup,$(call area,$(t))),-lnftnl -lyajl -lmnl,-lseccomp -lcap -lyajl) -lm &&) true
 
 bench: deps-build deps-run deps-bench ## compare with crun, runc, the reference CNI plugins and a bare floor program
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@tests/bench/run.sh
 
 # cppcheck does not know the cleanup attribute, so its word on leaks is left to the sanitizers.
