@@ -33,6 +33,7 @@ struct container {
 	int pidfd; /* of init; -1 when there is none (any more) */
 	int start_fd; /* run: the start channel of a container that this process has created; -1 otherwise */
 	int terminal; /* run: the master of its pty; -1 otherwise */
+	bool building; /* run: its init has been made and is told to start as soon as it is ready */
 };
 
 /* What create and run are asked for. */

@@ -306,7 +306,7 @@ static int write_pid_file(const struct creation *cr, struct error *err)
 	return cr->o->pid_file ? fs_replace_at(AT_FDCWD, cr->o->pid_file, text, (size_t)n, 0644, err) : 0;
 }
 
-/* With `run`, container_start() goes on where this ends: it saves the state once, with the last status. */
+/* With `run`, container_start() goes on where this ends, and saves the state. */
 static int finish(struct creation *cr, struct error *err)
 {
 	struct container *c = cr->c;
@@ -318,6 +318,7 @@ static int finish(struct creation *cr, struct error *err)
 	if (rc == 0 && cr->o->pidfd_socket)
 		rc = terminal_send(cr->o->pidfd_socket, TERMINAL_PIDFD_INIT, c->pidfd, err);
 	c->state.status = STATUS_CREATED;
+	c->building = init_starts_at_once(&c->spec, cr->o);
 	if (rc == 0 && cr->o->run)
 		c->start_fd = take_fd(&cr->sync);
 	if (rc < 0 || cr->o->run)

@@ -281,12 +281,13 @@ int container_converse(struct container *c, int sock, const char *console_socket
 		case SYNC_READY:
 			if (until == UNTIL_READY)
 				return 0;
-			/* fall through */
+			until = UNTIL_RUNNING;
+			break;
+		case SYNC_EOF:
+			return until == UNTIL_RUNNING ? 0 : error_set(err, EPIPE, "the container's init process has ended");
 		default:
-			return m.type == SYNC_EOF && until == UNTIL_RUNNING ? 0 :
-			       m.type == SYNC_EOF ? error_set(err, EPIPE, "the other side has ended") :
-						    error_set(err, EPROTO, "received the message \"%s\" out of turn",
-							      sync_name((enum sync_type)m.type));
+			return error_set(err, EPROTO, "received the message \"%s\" out of turn",
+					 sync_name((enum sync_type)m.type));
 		}
 		if (rc < 0)
 			return rc;
@@ -294,20 +295,18 @@ int container_converse(struct container *c, int sock, const char *console_socket
 }
 
 /* Init closed the socket without a word: what became of it says more. */
-static int init_died(struct creation *cr, struct error *err)
+int container_init_died(struct container *c, struct error *err)
 {
 	char how[SPAWN_STATUS_SIZE];
 	int status;
 	pid_t pid;
 
-	/* Should it live after all, it ends now. */
-	close_fd(&cr->sync);
 	do
-		pid = waitpid(cr->c->state.pid, &status, __WALL);
+		pid = waitpid(c->state.pid, &status, __WALL);
 	while (pid < 0 && errno == EINTR);
 	if (pid < 0)
 		return error_set(err, ECHILD, "the container's init process died before it was ready");
-	cr->c->state.pid = 0;
+	c->state.pid = 0;
 	return error_set(err, ECHILD, "the container's init process %s before it was ready", spawn_status(status, how));
 }
 
@@ -332,10 +331,12 @@ int container_spawn(struct creation *cr, struct error *err)
 	cr->built = true;
 	rc = build(cr, &first);
 	/* When init has ended, that is why the rest did not work either: it says why, if it could. */
-	if (rc == 0 || rc == -EPIPE || has_ended(cr->c->state.pid))
+	if (rc == 0 ? !init_starts_at_once(&cr->c->spec, cr->o) : rc == -EPIPE || has_ended(cr->c->state.pid))
 		rc = container_converse(cr->c, cr->sync, cr->o->console_socket, UNTIL_READY, &first);
-	if (rc == -EPIPE)
-		return init_died(cr, err);
+	if (rc == -EPIPE) {
+		close_fd(&cr->sync); /* should it live after all, it ends now */
+		return container_init_died(cr->c, err);
+	}
 	if (rc < 0 && err)
 		*err = first;
 	return rc;

@@ -55,6 +55,44 @@ static int poststart(struct container *c, struct error *err)
 	return rc;
 }
 
+static int start_ready(struct container *c, int sock, struct error *err)
+{
+	int rc;
+
+	/* Before init is told: should we be killed in between, init ends, as the channel does. */
+	c->state.status = STATUS_RUNNING;
+	rc = state_save(&c->state, c->dir_fd, err);
+	if (rc == 0)
+		rc = sync_send(sock, SYNC_START, 0, -1, err);
+	seal_release();
+	if (rc == 0)
+		rc = container_converse(c, sock, NULL, UNTIL_RUNNING, err);
+	if (rc == 0)
+		(void)unlinkat(c->dir_fd, "start.sock", 0);
+	return rc;
+}
+
+/* Init is told before it is ready, so that it need not wait for us then. It is not running yet, and what can be seen of it
+ * may still be the host's; so the state stays "creating", now with its pid, until init lets go of the lock by executing the
+ * program (state_refresh()). */
+static int start_building(struct container *c, int sock, struct error *err)
+{
+	int rc;
+
+	c->state.status = STATUS_CREATING;
+	rc = state_save(&c->state, c->dir_fd, err);
+	if (rc == 0)
+		rc = sync_send(sock, SYNC_START, 0, -1, NULL);
+	seal_release();
+	/* One that could not be told has ended, and said why, if it could. */
+	if (rc == 0 || rc == -EPIPE)
+		rc = container_converse(c, sock, NULL, UNTIL_READY_AND_RUNNING, err);
+	if (rc == -EPIPE)
+		return container_init_died(c, err);
+	c->state.status = STATUS_RUNNING;
+	return rc < 0 ? rc : state_save(&c->state, c->dir_fd, err);
+}
+
 int container_start(struct container *c, struct error *err)
 {
 	auto_close int sock = -1;
@@ -67,17 +105,9 @@ int container_start(struct container *c, struct error *err)
 	sock = open_channel(c, err);
 	if (sock < 0)
 		return sock;
-	/* Before init is told: should we be killed in between, init ends, as the channel does. */
-	c->state.status = STATUS_RUNNING;
-	rc = state_save(&c->state, c->dir_fd, err);
-	if (rc == 0)
-		rc = sync_send(sock, SYNC_START, 0, -1, err);
-	seal_release();
-	if (rc == 0)
-		rc = container_converse(c, sock, NULL, UNTIL_RUNNING, err);
+	rc = c->building ? start_building(c, sock, err) : start_ready(c, sock, err);
 	if (rc < 0)
 		return rc;
-	(void)unlinkat(c->dir_fd, "start.sock", 0);
 	/* Whoever wants to work on the container need not wait for hooks, or for the container's end. */
 	close_fd(&c->lock_fd);
 	return poststart(c, err);

@@ -36,11 +36,14 @@ struct creation {
 /* Makes init (through the stage if need be) with everything that the parent does meanwhile, and waits until it is
  * ready. */
 int container_spawn(struct creation *cr, struct error *err);
+/* Init ended without a word: reaps it, and makes an error of what became of it. */
+int container_init_died(struct container *c, struct error *err);
 /* Kills init, if there is one, and reaps it. */
 void container_spawn_undo(struct creation *cr);
 
-/* Receives messages until `until` (SYNC_READY, or SYNC_EOF when the program runs), doing what they ask for. */
-enum sync_until { UNTIL_READY, UNTIL_RUNNING };
+/* Receives messages until the other side is ready, or (ready before or not) its end tells that the program runs; does
+ * what they ask for. -EPIPE: it ended before it was ready. */
+enum sync_until { UNTIL_READY, UNTIL_RUNNING, UNTIL_READY_AND_RUNNING };
 int container_converse(struct container *c, int sock, const char *console_socket, enum sync_until until,
 		       struct error *err);
 

@@ -50,6 +50,12 @@ bool init_waits_go(const struct spec *s)
 	return init_sends_root(s) || s->n_attachments || s->linux_.n_net_devices;
 }
 
+/* A terminal's settings are made by the parent before the program can write to it. */
+bool init_starts_at_once(const struct spec *s, const struct create_options *o)
+{
+	return o->run && !(s->process && s->process->terminal);
+}
+
 /* --- isolate ------------------------------------------------------------------------------------------------ */
 
 /* Until the container is created (or started, by `run`) nothing of it may outlive the parent. The signal does not come
@@ -75,8 +81,6 @@ static int init_isolate(struct init_ctx *ctx, struct error *err)
 	 * lock is held as long as anybody works on the container. */
 	for (size_t i = 0; i < ARRAY_SIZE(ctx->parent_fds); i++)
 		close_fd(&ctx->parent_fds[i]);
-	if (ctx->start_listen < 0)
-		seal_release();
 	die_with_parent(ctx);
 	log_set_sink(sync_log_sink, (void *)(intptr_t)ctx->sync);
 	/* Neither ptrace(2) nor /proc/PID/fd, for processes of the container. execve(2) ends it. */
@@ -175,6 +179,17 @@ static int init_wait_go(struct init_ctx *ctx, struct error *err)
 static int init_create_hooks(struct init_ctx *ctx, struct error *err)
 {
 	return hooks_run(ctx->spec, HOOK_CREATE_CONTAINER, &ctx->container->state, "creating", getpid(), err);
+}
+
+/* With a user namespace the mount is not ours to move. */
+static int init_bury_seal(struct init_ctx *ctx, struct error *err)
+{
+	(void)err;
+	if (ctx->plan->clone_flags & CLONE_NEWNS && !(ctx->plan->clone_flags & CLONE_NEWUSER) && !ctx->options->no_pivot)
+		seal_bury();
+	else if (ctx->start_listen < 0)
+		seal_release();
+	return 0;
 }
 
 /* --- execute ------------------------------------------------------------------------------------------------ */
@@ -322,6 +337,7 @@ static const struct init_step {
 	{"mounts", rootfs_mounts_rest},
 	{"devices", rootfs_devices},
 	{NULL, init_wait_go},
+	{NULL, init_bury_seal},
 	{NULL, init_create_hooks}, /* their paths are the host's: before the root is entered */
 	{"enter the root", rootfs_enter},
 	{"terminal", rootfs_terminal},

@@ -37,6 +37,8 @@ struct init_ctx {
 /* The rules for messages that not every container needs (sync.h): SYNC_ROOT, SYNC_GO. */
 bool init_sends_root(const struct spec *s);
 bool init_waits_go(const struct spec *s);
+/* True when the start does not wait for SYNC_READY: `run` has nothing left to do between the two. */
+bool init_starts_at_once(const struct spec *s, const struct create_options *o);
 
 /* Life of the stage process (ns.h): joins, clones init (args: of its clone3(2)), tells the parent. */
 struct clone_args;

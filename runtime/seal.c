@@ -42,6 +42,14 @@ const char *seal_path(void)
 	return installed_path;
 }
 
+void seal_bury(void)
+{
+	/* Anywhere in the tree would do; a file is needed, and this one is there. If it is not, the mount goes later. */
+	if (sealed_fd >= 0 && installed_path)
+		(void)move_mount(sealed_fd, "", AT_FDCWD, installed_path, MOVE_MOUNT_F_EMPTY_PATH);
+	seal_release();
+}
+
 static char *read_own_path(void)
 {
 	char path[PATH_MAX];

@@ -14,9 +14,12 @@ struct error;
 int seal_self(char **argv, struct error *err);
 
 /* Lets go of the mount, which ends with the last process that does. That waits for an RCU grace period, some 30 us on an
- * idle machine and a millisecond on a busy one; so it is left to whoever has time: `run` while its program starts, the
+ * idle machine and milliseconds on a busy one; so it is left to whoever has time: `run` while its program starts, the
  * init of `create` while it waits for the start. */
 void seal_release(void);
+/* For init, in a mount namespace of its own which is about to lose the host's tree: makes the mount a part of that tree, so
+ * that both go in one grace period, and nobody waits for a second one. Then releases it. */
+void seal_bury(void);
 
 /* Where nsrun is installed, for finding what stands beside it: the path from before the re-execution. NULL: unknown. */
 const char *seal_path(void);

@@ -165,13 +165,13 @@ static bool is_frozen(const struct state *s)
 
 int state_refresh(struct state *s, int dir_fd, bool locked)
 {
-	int pidfd = -1;
+	int pidfd;
 
-	if (s->status == STATUS_CREATING) {
-		if (locked || !creator_lives(dir_fd))
-			s->status = STATUS_STOPPED;
+	if (s->status == STATUS_CREATING && !locked && creator_lives(dir_fd))
 		return -1;
-	}
+	/* With a pid, and nobody at work any more: its program was executed. */
+	if (s->status == STATUS_CREATING)
+		s->status = STATUS_RUNNING;
 	pidfd = open_init(s);
 	if (pidfd < 0)
 		s->status = STATUS_STOPPED;

@@ -8,7 +8,7 @@
  *                                          <-  SYNC_GO         netDevices, attachments, hooks are done (any of them)
  *    SYNC_CONSOLE   with the pty's master  ->  to --console-socket, or relayed
  *    SYNC_SECCOMP   with the notify fd     ->  to the listener socket
- *    SYNC_READY     all but exec is done   ->  the state is saved, with the pid
+ *    SYNC_READY     all but exec is done   ->  the state is saved, with the pid (`run`: it was before, and START was sent)
  *                                          <-  SYNC_CREATED    `create`: from now on init outlives the parent
  *    then, on the start channel (this pair for `run`, a connection to start.sock for `create` + `start`):
  *                                          <-  SYNC_START      from now on init outlives whoever sent it
