@@ -35,13 +35,15 @@ struct child {
 	const char *step;
 };
 
-static void default_signals(void)
+void signals_default(void)
 {
-	struct sigaction dfl = {.sa_handler = SIG_DFL};
+	/* The kernel's struct sigaction: all zero is SIG_DFL. The C library's call refuses the two signals that it keeps for
+	 * itself, but a caller may have left them ignored. */
+	static const unsigned char dfl[64];
 	sigset_t none;
 
 	for (int i = 1; i < NSIG; i++)
-		sigaction(i, &dfl, NULL);
+		syscall(SYS_rt_sigaction, i, dfl, NULL, (NSIG - 1) / 8);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -61,7 +63,7 @@ static int child_main(void *arg)
 	const struct spawn *s = c->s;
 	char *const self[] = {(char *)s->path, NULL};
 
-	default_signals();
+	signals_default();
 	c->step = "enter its network namespace";
 	if (s->use_netns && setns(s->netns_fd, CLONE_NEWNET) < 0)
 		goto fail;

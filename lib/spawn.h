@@ -39,6 +39,9 @@ char *spawn_find(const char *name, const char *path);
 enum { SPAWN_STATUS_SIZE = 64 };
 const char *spawn_status(int status, char out[SPAWN_STATUS_SIZE]);
 
+/* Every signal to its default action and unblocked, as a program expects to start, whatever the caller ignored. */
+void signals_default(void);
+
 /* Signal names without SIG ("TERM", "RTMIN+3"); number from "TERM", "SIGTERM", "15", case ignored. -1 / NULL: none. */
 int signal_number(const char *name);
 const char *signal_name(int signo);

@@ -37,6 +37,7 @@
 #include "process.h"
 #include "seal.h"
 #include "seccomp.h"
+#include "spawn.h"
 #include "sync.h"
 #include "terminal.h"
 #include "wait.h"
@@ -75,7 +76,7 @@ static void isolate(struct exec *e)
 	if (recv(e->sync[1], &c, sizeof(c), MSG_PEEK | MSG_DONTWAIT) == 0)
 		_exit(1);
 	log_set_sink(sync_log_sink, (void *)(intptr_t)e->sync[1]);
-	process_reset_signals();
+	signals_default();
 }
 
 static int become_root(bool *setgroups_denied, struct error *err)
@@ -99,6 +100,7 @@ static int settle(struct exec *e, bool *setgroups_denied, struct error *err)
 	if (e->late && setns(e->c->pidfd, (int)e->late) < 0)
 		return error_sys(err, "cannot join the namespaces of container %s", e->c->id);
 	close_fd(&e->c->pidfd);
+	close_fd(&e->root_fd);
 	if (e->flags & CLONE_NEWUSER) {
 		rc = become_root(setgroups_denied, err);
 		if (rc < 0)
@@ -235,7 +237,6 @@ static int enter(struct exec *e)
 		return error_sys(&e->error, "cannot join the namespaces of container %s", e->c->id);
 	if (e->root_fd >= 0 && (fchdir(e->root_fd) < 0 || chroot(".") < 0))
 		return error_sys(&e->error, "cannot enter the root of container %s", e->c->id);
-	close_fd(&e->root_fd);
 	return 0;
 }
 
@@ -275,18 +276,16 @@ static uint64_t late_flags(const struct exec *e)
 
 static int clone_once(struct exec *e, struct error *err)
 {
-	enum { STACK = 256 << 10 };
-	auto_free char *stack = malloc(STACK);
+	/* A part of our own stack: we do nothing until the go-between has ended. */
+	char stack[256 << 10] __attribute__((aligned(16)));
 	sigset_t all, saved;
 	pid_t pid;
 
-	if (!stack)
-		return error_oom(err);
 	e->error = (struct error){0};
 	/* No handler may run in the memory that is shared. */
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &saved);
-	pid = clone(go_between, stack + STACK, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, e);
+	pid = clone(go_between, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, e);
 	sigprocmask(SIG_SETMASK, &saved, NULL);
 	if (pid < 0)
 		return error_sys(err, "cannot make a process");
@@ -308,11 +307,8 @@ static int spawn(struct exec *e, struct error *err)
 		return error_sys(err, "cannot make the process undumpable");
 	rc = clone_once(e, err);
 	/* A container that runs systemd or containers has given its controllers to sub-cgroups, and sits in one of them. */
-	if (rc == -EBUSY && e->cgroup.v2 && !e->o->cgroups && cgroup_follow(&e->cgroup, e->c->state.pid, NULL) == 0) {
-		rc = open_root(e, err); /* the first go-between has closed it for both */
-		if (rc == 0)
-			rc = clone_once(e, err);
-	}
+	if (rc == -EBUSY && e->cgroup.v2 && !e->o->cgroups && cgroup_follow(&e->cgroup, e->c->state.pid, NULL) == 0)
+		rc = clone_once(e, err);
 	close_fd(&e->sync[1]);
 	return rc < 0 ? rc : process_set_oom_score_adj(&e->p.process, e->pid, err);
 }

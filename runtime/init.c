@@ -38,6 +38,7 @@
 #include "rootfs.h"
 #include "seal.h"
 #include "services.h"
+#include "spawn.h"
 #include "sync.h"
 
 bool init_sends_root(const struct spec *s)
@@ -86,7 +87,7 @@ static int init_isolate(struct init_ctx *ctx, struct error *err)
 	/* Neither ptrace(2) nor /proc/PID/fd, for processes of the container. execve(2) ends it. */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		return error_sys(err, "cannot make the process undumpable");
-	process_reset_signals();
+	signals_default();
 	return 0;
 }
 

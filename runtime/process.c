@@ -31,16 +31,6 @@
 
 enum { PASSWD_MAX = 1 << 20, DEFAULT_UMASK = 0022 };
 
-void process_reset_signals(void)
-{
-	sigset_t none;
-
-	for (int i = 1; i < SIGRTMIN; i++)
-		(void)signal(i, SIG_DFL); /* KILL, STOP and the C library's own refuse */
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* --- while privileged --------------------------------------------------------------------------------------- */
 
 /* Lowering the value needs CAP_SYS_RESOURCE, which engines may lack themselves; runtime-spec wants no failure for that. */

@@ -24,9 +24,6 @@ struct process_ctx {
 	void *listener_arg;
 };
 
-/* Default dispositions and no blocked signals, whatever the caller of nsrun ignored (a shell's background job: SIGINT) or
- * nsrun itself blocked. */
-void process_reset_signals(void);
 /* oom_score_adj of another process, through the caller's /proc. What may not be granted is a warning. */
 int process_set_oom_score_adj(const struct spec_process *p, int pid, struct error *err);
 /* Finds args[0] as process_exec() will, in the caller's root: 0, or its error. For telling at `create`. */

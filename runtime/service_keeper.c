@@ -22,6 +22,7 @@
 #include "error.h"
 #include "log.h"
 #include "process.h"
+#include "spawn.h"
 
 /* --- messages ------------------------------------------------------------------------------------------------ */
 
@@ -74,17 +75,6 @@ static void child_log(enum log_level level, const char *msg, void *arg)
 	dprintf(STDERR_FILENO, "nsrun: %s\n", msg);
 }
 
-static void reset_signals(void)
-{
-	struct sigaction dfl = {.sa_handler = SIG_DFL};
-	sigset_t none;
-
-	for (int i = 1; i < NSIG; i++)
-		sigaction(i, &dfl, NULL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* report is where a failure goes; it is out of the way of notify_number and closes by itself when all went well. */
 static _Noreturn void child_main(const struct keeper_job *job, int report)
 {
@@ -97,7 +87,7 @@ static _Noreturn void child_main(const struct keeper_job *job, int report)
 	};
 	struct error err = {0};
 
-	reset_signals();
+	signals_default();
 	log_set_sink(child_log, NULL);
 	if (dup2(job->null, STDIN_FILENO) < 0 || dup2(job->out, STDOUT_FILENO) < 0 || dup2(job->err, STDERR_FILENO) < 0 ||
 	    (job->notify >= 0 && dup2(job->notify, job->notify_number) < 0))

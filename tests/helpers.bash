@@ -142,12 +142,18 @@ assert_clean() {
 	done
 }
 
+# What netsetup leaves to be done in the background is done.
+settled() {
+	! ps -eo comm= | grep -qx netsetup
+}
+
 common_setup() {
 	ROOT=$BATS_TEST_TMPDIR/run
 	NETSETUP_ROOT=$BATS_TEST_TMPDIR/netsetup
 	mkdir -p "$ROOT" "$NETSETUP_ROOT"
 	SNAPSHOT=$BATS_TEST_TMPDIR/snapshot
 	export ROOT NETSETUP_ROOT
+	wait_for 5 settled # what the test before left to be closed in the background
 	snapshot >"$SNAPSHOT"
 }
 

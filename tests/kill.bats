@@ -25,11 +25,6 @@ quick_snapshot() {
 	ps -eo comm= | grep -xE 'nsrun|netsetup|sleep' || true
 }
 
-# What deletes links in the background is done.
-settled() {
-	! ps -eo comm= | grep -qx netsetup
-}
-
 take_before() {
 	wait_for 5 settled
 	quick_snapshot >"$BATS_TEST_TMPDIR/before"
