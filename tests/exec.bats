@@ -202,11 +202,12 @@ start() {
 
 @test "exec joins the container's cgroup; --cgroup goes below it" {
 	[ -d /sys/fs/cgroup/pids ] || skip "no pids controller of cgroup version 1 here"
-	config '.linux.cgroupsPath = "/nsrun-exec-test" | .linux.resources = {"pids": {"limit": 40}}'
+	local cgroup=nsrun-exec-test-$RANDOM
+	config '.linux.cgroupsPath = "/" + $c | .linux.resources = {"pids": {"limit": 40}}' --arg c $cgroup
 	start
-	mkdir /sys/fs/cgroup/pids/nsrun-exec-test/sub
-	nsrun exec c cat /proc/self/cgroup | grep -q 'pids:/nsrun-exec-test$'
-	nsrun exec --cgroup pids:sub c cat /proc/self/cgroup | grep -q 'pids:/nsrun-exec-test/sub$'
+	mkdir /sys/fs/cgroup/pids/$cgroup/sub
+	nsrun exec c cat /proc/self/cgroup | grep -q "pids:/$cgroup\$"
+	nsrun exec --cgroup pids:sub c cat /proc/self/cgroup | grep -q "pids:/$cgroup/sub\$"
 	sane_run nsrun exec --cgroup nothing:sub c true
 	[[ "$output" == *"unknown controller "* ]]
 	sane_run nsrun exec --cgroup pids:../x c true
