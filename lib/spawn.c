@@ -57,7 +57,7 @@ static bool place_descriptors(const int from[3])
 	return syscall(SYS_close_range, 3, UINT_MAX, CLOSE_RANGE_CLOEXEC) == 0;
 }
 
-static int child_main(void *arg)
+static ON_OWN_STACK int child_main(void *arg)
 {
 	struct child *c = arg;
 	const struct spawn *s = c->s;

@@ -39,6 +39,9 @@ char *spawn_find(const char *name, const char *path);
 enum { SPAWN_STATUS_SIZE = 64 };
 const char *spawn_status(int status, char out[SPAWN_STATUS_SIZE]);
 
+/* For a function that runs on a stack of its own after clone(2), of which the address sanitizer would complain. */
+#define ON_OWN_STACK __attribute__((no_sanitize_address))
+
 /* Every signal to its default action and unblocked, as a program expects to start, whatever the caller ignored. */
 void signals_default(void);
 

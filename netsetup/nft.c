@@ -145,7 +145,7 @@ static int sweep(int netns_fd, struct sweep *w, struct error *err)
 
 		code = nft_owner_remove(&s, mark + 1, job, err);
 	}
-	return code;
+	return code < 0 || w->dead ? code : nft_owner_drop_empty(&s, err);
 }
 
 int nft_gc(struct cni_call *call, struct cni_conf *conf, unsigned what, struct error *err)

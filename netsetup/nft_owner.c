@@ -184,6 +184,34 @@ static bool last_owner(int netns_fd, const char *mark, unsigned what)
 	return nft_open(netns_fd, &s, NULL) == 0 && nft_elem_list(&s, NFT_OWNERS, other_owner, &own, NULL) == 0;
 }
 
+static int any_owner(const struct nft_key *k, const struct nft_found *f, void *arg)
+{
+	(void)k;
+	(void)f;
+	*(bool *)arg = true;
+	return -EEXIST;
+}
+
+int nft_owner_drop_empty(struct nft_socket *s, struct error *err)
+{
+	auto_batch struct nft_batch b = {0};
+	auto_nft struct nft_socket list = {.fd = -1};
+	bool any = false;
+	uint32_t generation = 0;
+	int code = nft_generation(s, &generation, err);
+
+	if (code == 0)
+		code = nft_open(s->netns_fd, &list, err);
+	if (code < 0)
+		return code;
+	if (nft_elem_list(&list, NFT_OWNERS, any_owner, &any, NULL) < 0 || any)
+		return 0;
+	nft_table_delete(&b);
+	code = nft_commit(s, &b, generation, err);
+	/* No table at all; or somebody is at work on it, and then it is not empty any more. */
+	return code == -ENOENT || code == -ERESTART ? 0 : code;
+}
+
 /* One attempt; -ERESTART: the ruleset changed between looking and deleting. */
 static int remove_once(struct nft_socket *s, const char *mark, unsigned what, struct error *err)
 {
@@ -200,7 +228,7 @@ static int remove_once(struct nft_socket *s, const char *mark, unsigned what, st
 	if (code == 0)
 		code = nft_owner_load(s, mark, what, &keys, &n, &entries, err);
 	if (code < 0 || entries == 0)
-		return code;
+		return code < 0 ? code : nft_owner_drop_empty(s, err);
 	found = calloc(n + 1, sizeof(*found));
 	if (!found)
 		return error_oom(err);

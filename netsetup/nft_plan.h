@@ -50,5 +50,7 @@ int nft_owner_load(struct nft_socket *s, const char *mark, unsigned what, struct
 		   unsigned *ret_entries, struct error *err);
 /* Removes everything the owner has of this job. Nothing there is success. */
 int nft_owner_remove(struct nft_socket *s, const char *mark, unsigned what, struct error *err);
+/* Removes the table when nobody has anything in it: who made it was killed before it put its elements in. */
+int nft_owner_drop_empty(struct nft_socket *s, struct error *err);
 
 #endif

@@ -131,7 +131,7 @@ static int open_terminal(struct exec *e, struct error *err)
 	return rc < 0 ? rc : terminal_attach(slave, err);
 }
 
-static _Noreturn void child(struct exec *e)
+static ON_OWN_STACK _Noreturn void child(struct exec *e)
 {
 	struct process_ctx ctx = {
 		.process = &e->p.process,
@@ -240,7 +240,7 @@ static int enter(struct exec *e)
 	return 0;
 }
 
-static int go_between(void *arg)
+static ON_OWN_STACK int go_between(void *arg)
 {
 	struct exec *e = arg;
 	struct clone_args args = {
