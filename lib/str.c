@@ -227,16 +227,33 @@ int str_duration(const char *s, uint64_t *ret_ms)
 	return 0;
 }
 
+/* The date of a day since 1970-01-01 in the Gregorian calendar, counted in years that begin in March, so that the leap day
+ * is the last. gmtime_r(3) knows it too, but reads the system's time zone for it: seven system calls. */
+static void date_of_day(int64_t day, int *year, unsigned *month, unsigned *mday)
+{
+	int64_t since = day + 719468; /* 0000-03-01 */
+	int64_t era = since / 146097; /* 400 years; no time before the year 0 comes here */
+	unsigned in_era = (unsigned)(since - era * 146097);
+	unsigned years = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
+	unsigned in_year = in_era - (365 * years + years / 4 - years / 100);
+	unsigned from_march = (5 * in_year + 2) / 153;
+
+	*mday = in_year - (153 * from_march + 2) / 5 + 1;
+	*month = from_march < 10 ? from_march + 3 : from_march - 9;
+	*year = (int)(years + era * 400) + (*month <= 2);
+}
+
 void str_time(char out[STR_TIME_SIZE])
 {
 	struct timespec now;
-	struct tm tm;
-	size_t n;
+	unsigned month, mday, second;
+	int year;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	n = strftime(out, STR_TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out + n, STR_TIME_SIZE - n, ".%09ldZ", now.tv_nsec);
+	date_of_day(now.tv_sec / 86400, &year, &month, &mday);
+	second = (unsigned)(now.tv_sec % 86400);
+	snprintf(out, STR_TIME_SIZE, "%04d-%02u-%02uT%02u:%02u:%02u.%09ldZ", year, month % 13, mday % 32, second / 3600,
+		 second / 60 % 60, second % 60, now.tv_nsec);
 }
 
 /* --- vectors ------------------------------------------------------------------------------------------------ */

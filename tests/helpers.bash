@@ -110,7 +110,8 @@ snapshot() {
 	echo "mounts:"
 	awk '{print "  " $5}' /proc/self/mountinfo | grep -v "^  $BATS_RUN_TMPDIR" | sort
 	echo "cgroups:"
-	find /sys/fs/cgroup -mindepth 2 -type d 2>/dev/null | sort
+	# Those without processes: the machine's own come and go with theirs, and a process left behind shows by itself.
+	find /sys/fs/cgroup -mindepth 3 -name cgroup.procs -exec grep -L . {} + 2>/dev/null | sort
 	echo "state:"
 	find /run/nsrun /run/netsetup /var/lib/cni /run/wireguard /var/run/wireguard "$ROOT" "$NETSETUP_ROOT" -mindepth 1 \
 		! -name lock ! -name '.lock' 2>/dev/null | sort

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -49,6 +50,21 @@ static void test_durations(void)
 
 		is_int(rc < 0 ? -1 : (long long)ms, table[i].ms, table[i].text);
 	}
+}
+
+/* The clock as the C library tells it, give or take the second between the two calls. */
+static void test_time(void)
+{
+	time_t before = time(NULL), after;
+	char text[STR_TIME_SIZE], from[32], to[32];
+	struct tm tm;
+
+	str_time(text);
+	after = time(NULL);
+	strftime(from, sizeof(from), "%Y-%m-%dT%H:%M:%S", gmtime_r(&before, &tm));
+	strftime(to, sizeof(to), "%Y-%m-%dT%H:%M:%S", gmtime_r(&after, &tm));
+	ok(strncmp(text, from, 19) == 0 || strncmp(text, to, 19) == 0, "%s is now (%s)", text, from);
+	ok(strlen(text) == 30 && text[29] == 'Z', "with nanoseconds");
 }
 
 static void test_base64(void)
@@ -180,6 +196,7 @@ int main(void)
 {
 	test_numbers();
 	test_durations();
+	test_time();
 	test_base64();
 	test_errors();
 	test_in_root();
