@@ -29,7 +29,7 @@ obj          = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 # nsrun's entry point comes before the C library's: runtime/seal_start.c says why.
 SEAL_START     = -Wl,-e,seal_start
-NSRUN_STATIC   = $(if $(filter 1,$(STATIC)),-static $(if $(filter x86_64-% aarch64-%,$(shell $(CC) -dumpmachine)),$(SEAL_START)),)
+NSRUN_STATIC   = $(if $(filter 1,$(STATIC)),-static $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),$(SEAL_START)),)
 NSRUN_LIBS     = -lseccomp -lcap -lyajl$(if $(filter 1,$(STATIC)),_s,) -lm
 NETSETUP_LIBS  = -Wl,-Bstatic -lnftnl -lyajl_s -Wl,-Bdynamic -lmnl
 

@@ -3,7 +3,7 @@
  * What a static program costs is mostly the C library's start: on a virtual machine it asks the processor some 170 times
  * about its caches, and each question is an exit to the hypervisor, 0.3 ms in all. The process that only re-executes
  * itself need not have that. Whatever is unusual is left to seal_self(), which main() calls in any case; when this file
- * is not the entry point (sanitizers, other architectures: see the Makefile) it does all of it.
+ * is not the entry point (sanitizers, other processors: see the Makefile) it does all of it.
  *
  * Nothing of the C library works here: no memory is relocated, there is no thread pointer, so no stack protector, no
  * errno, and no call that the compiler might make up, such as memcpy(3). */
@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
-#if defined(__x86_64__) || defined(__aarch64__)
+#ifdef __x86_64__
 
 #define BARE                                                                                                           \
 	__attribute__((no_stack_protector, no_sanitize("address", "undefined"), optimize("no-tree-loop-distribute-patterns")))
@@ -26,7 +26,6 @@ enum { ENV_MAX = 1024, PATH_SIZE = 1024 };
 
 /* --- system calls ------------------------------------------------------------------------------------------- */
 
-#ifdef __x86_64__
 BARE static long call(long number, long a, long b, long c, long d, long e)
 {
 	register long r10 __asm__("r10") = d;
@@ -47,30 +46,6 @@ __asm__(".globl seal_start\n"
 	"	call seal_early\n"
 	"	mov %r12, %rdx\n"
 	"	jmp _start\n");
-#else
-BARE static long call(long number, long a, long b, long c, long d, long e)
-{
-	register long x8 __asm__("x8") = number;
-	register long x0 __asm__("x0") = a;
-	register long x1 __asm__("x1") = b;
-	register long x2 __asm__("x2") = c;
-	register long x3 __asm__("x3") = d;
-	register long x4 __asm__("x4") = e;
-
-	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
-	return x0;
-}
-
-__asm__(".globl seal_start\n"
-	".type seal_start, %function\n"
-	"seal_start:\n"
-	"	mov x29, #0\n"
-	"	mov x19, x0\n"
-	"	mov x0, sp\n"
-	"	bl seal_early\n"
-	"	mov x0, x19\n"
-	"	b _start\n");
-#endif
 
 /* --- strings ------------------------------------------------------------------------------------------------ */
 
