@@ -21,6 +21,7 @@ int nft_del(struct cni_call *call, struct cni_conf *conf, unsigned what, struct 
 {
 	auto_nft struct nft_socket s = {.fd = -1};
 	char mark[NFT_MARK_SIZE];
+	bool any = false;
 	int code;
 
 	if (call->host_fd < 0)
@@ -29,8 +30,8 @@ int nft_del(struct cni_call *call, struct cni_conf *conf, unsigned what, struct 
 	own_mark(call, conf, mark);
 	FOR_EACH_JOB(job, what)
 		if (code == 0)
-			code = nft_owner_remove(&s, mark, job, err);
-	return code;
+			code = nft_owner_remove(&s, mark, job, &any, err);
+	return code < 0 || any ? code : nft_owner_drop_empty(&s, err);
 }
 
 /* --- check ---------------------------------------------------------------------------------------------------- */
@@ -143,7 +144,7 @@ static int sweep(int netns_fd, struct sweep *w, struct error *err)
 		char *mark;
 		unsigned job = (unsigned)strtoul(*d, &mark, 10);
 
-		code = nft_owner_remove(&s, mark + 1, job, err);
+		code = nft_owner_remove(&s, mark + 1, job, NULL, err);
 	}
 	return code < 0 || w->dead ? code : nft_owner_drop_empty(&s, err);
 }

@@ -213,7 +213,7 @@ int nft_owner_drop_empty(struct nft_socket *s, struct error *err)
 }
 
 /* One attempt; -ERESTART: the ruleset changed between looking and deleting. */
-static int remove_once(struct nft_socket *s, const char *mark, unsigned what, struct error *err)
+static int remove_once(struct nft_socket *s, const char *mark, unsigned what, bool *ret_any, struct error *err)
 {
 	auto_batch struct nft_batch b = {0};
 	auto_free struct nft_key *keys = NULL;
@@ -228,7 +228,8 @@ static int remove_once(struct nft_socket *s, const char *mark, unsigned what, st
 	if (code == 0)
 		code = nft_owner_load(s, mark, what, &keys, &n, &entries, err);
 	if (code < 0 || entries == 0)
-		return code < 0 ? code : nft_owner_drop_empty(s, err);
+		return code;
+	*ret_any = true;
 	found = calloc(n + 1, sizeof(*found));
 	if (!found)
 		return error_oom(err);
@@ -254,14 +255,17 @@ static int remove_once(struct nft_socket *s, const char *mark, unsigned what, st
 	return nft_commit(s, &b, generation, err);
 }
 
-int nft_owner_remove(struct nft_socket *s, const char *mark, unsigned what, struct error *err)
+int nft_owner_remove(struct nft_socket *s, const char *mark, unsigned what, bool *ret_any, struct error *err)
 {
+	bool any = false;
 	int code = -ERESTART;
 	struct error why;
 
 	for (int i = 0; code == -ERESTART && i < NFT_TRIES; i++)
-		code = remove_once(s, mark, what, &why);
+		code = remove_once(s, mark, what, &any, &why);
 	if (code < 0 && err)
 		*err = why;
+	if (any && ret_any)
+		*ret_any = true;
 	return code;
 }
