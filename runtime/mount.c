@@ -278,11 +278,6 @@ static size_t first_cgroup(const struct spec *s)
 	return i;
 }
 
-bool rootfs_needs_cgroup(const struct spec *s)
-{
-	return first_cgroup(s) < s->n_mounts;
-}
-
 static int do_mounts(const struct init_ctx *ctx, size_t from, size_t to, struct error *err)
 {
 	mode_t old = umask(0022); /* targets that are made: 0755, 0644 */

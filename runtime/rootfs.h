@@ -23,8 +23,6 @@ int rootfs_prepare(struct init_ctx *ctx, struct error *err);
  * are always called; without such a mount the second has nothing to do. */
 int rootfs_mounts(struct init_ctx *ctx, struct error *err);
 int rootfs_mounts_rest(struct init_ctx *ctx, struct error *err);
-/* True when there is a rest, that is: when SYNC_GO has to be waited for before the root is complete. */
-bool rootfs_needs_cgroup(const struct spec *s);
 /* dev.c. Default and listed devices, the /dev links. */
 int rootfs_devices(struct init_ctx *ctx, struct error *err);
 /* pivot_root (or MS_MOVE and chroot with --no-pivot; chroot without a mount namespace); the old root is detached. */
