@@ -1,7 +1,7 @@
 # nsrun and netsetup. `make help` lists the targets.
 #
-# nsrun is one static binary: what a runtime costs is mostly what its start costs. netsetup needs libmnl, which Debian
-# ships as a shared library only; everything else in it is static. STATIC=0 links nsrun dynamically (sanitizers need it).
+# Both programs are static: what they cost is mostly what their start costs. STATIC=0 links them dynamically (sanitizers
+# need it). Debian has libmnl as a shared library only, so netsetup/mnl.c has what is needed of it.
 
 PREFIX     ?= /usr/local
 BINDIR     ?= $(PREFIX)/bin
@@ -31,7 +31,8 @@ obj          = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 SEAL_START     = -Wl,-e,seal_start
 NSRUN_STATIC   = $(if $(filter 1,$(STATIC)),-static $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),$(SEAL_START)),)
 NSRUN_LIBS     = -lseccomp -lcap -lyajl$(if $(filter 1,$(STATIC)),_s,) -lm
-NETSETUP_LIBS  = -Wl,-Bstatic -lnftnl -lyajl_s -Wl,-Bdynamic -lmnl
+NETSETUP_MIXED = -Wl,-Bstatic -lnftnl -lyajl_s -Wl,-Bdynamic
+NETSETUP_LIBS  = $(if $(filter 1,$(STATIC)),-static -lnftnl -lyajl_s,$(NETSETUP_MIXED))
 
 Q = $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)';)
@@ -67,7 +68,7 @@ SUITES  ?= $(UNIT) $(FUZZ) $(BATS)
 first_line = $(shell sed -n '1s/.*\(unit\|fuzz\): *\(.*[^ ]\) *\*\/.*/\2/p' $(1))
 area       = $(or $(filter runtime netsetup,$(call first_line,$(1))),lib)
 area_src   = $(LIB_SRC) $(filter-out %/main.c,$(if $(filter runtime,$(1)),$(RUNTIME_SRC)) $(if $(filter netsetup,$(1)),$(NETSETUP_SRC)))
-area_libs  = $(if $(filter netsetup,$(1)),$(NETSETUP_LIBS),-lseccomp -lcap -lyajl -lm)
+area_libs  = $(if $(filter netsetup,$(1)),$(NETSETUP_MIXED),-lseccomp -lcap -lyajl -lm)
 
 define test_rule # program source area more-sources
 $(BUILD)/$(1): $(2) $(4) $(call obj,$(call area_src,$(3)))
@@ -101,7 +102,7 @@ fuzz: deps-build deps-fuzz ## build the fuzz targets for libFuzzer into build/fu
 	@mkdir -p $(BUILD)/fuzz
 	@$(foreach t,$(FUZZ_SRC),echo "  CLANG   $(t)"; clang -std=gnu11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined -w \
 		-Ilib -iquote runtime -iquote netsetup -o $(BUILD)/fuzz/$(notdir $(t:.c=)) $(t) $(call area_src,$(call area,$(t))) \
-		$(if $(filter netsetup,$(call area,$(t))),-lnftnl -lyajl -lmnl,-lseccomp -lcap -lyajl) -lm &&) true
+		$(if $(filter netsetup,$(call area,$(t))),-lnftnl -lyajl,-lseccomp -lcap -lyajl) -lm &&) true
 
 bench: deps-build deps-run deps-bench ## compare with crun, runc, the reference CNI plugins and a bare floor program
 	@$(MAKE) --no-print-directory -j$$(nproc) all

@@ -1,10 +1,13 @@
 #include "wg_conf.h"
 
 #include <arpa/inet.h>
-#include <netdb.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
+#include "cleanup.h"
+#include "spawn.h"
 #include "str.h"
 
 struct wg_peer_conf {
@@ -85,24 +88,61 @@ static const char *split_endpoint(const char *s, char host[256])
 	return colon + 1;
 }
 
+/* The first address that the system's own resolver knows. A program asks it: netsetup is static, and the C library's name
+ * services are shared libraries. */
+static int resolve_name(const char *host, struct ipaddr *ret, struct error *err)
+{
+	enum { TIMEOUT_MS = 30000, NOT_FOUND = 2 };
+	auto_free char *getent = spawn_find("getent", NULL);
+	auto_buf struct buf out = {0};
+	char *argv[] = {"getent", "ahosts", (char *)host, NULL}, text[SPAWN_STATUS_SIZE];
+	struct spawn s = {.path = getent, .argv = argv, .output = &out, .timeout_ms = TIMEOUT_MS};
+	int status, code;
+
+	if (!getent)
+		return error_set(err, CNI_INVALID_CONFIG, "there is no program getent that looks names up; write the address");
+	code = spawn_run(&s, &status, err);
+	if (code < 0)
+		return error_wrap(err, "cannot run getent");
+	if (!WIFEXITED(status) || WEXITSTATUS(status) == NOT_FOUND)
+		return error_set(err, CNI_TRY_AGAIN, "no address found");
+	if (WEXITSTATUS(status) != 0 || out.failed || !out.len)
+		return error_set(err, CNI_TRY_AGAIN, "getent %s", spawn_status(status, text));
+	out.data[strcspn(out.data, " \t\n")] = '\0';
+	return ipaddr_parse(out.data, ret) < 0 ? error_set(err, CNI_TRY_AGAIN, "getent says '%s'", out.data) : 0;
+}
+
 static int resolve_endpoint(const char *s, union wg_endpoint *ret, struct error *err)
 {
-	const struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICSERV};
-	struct addrinfo *list;
-	char host[256];
+	struct ipaddr a;
+	char host[256], *scope;
 	const char *port = split_endpoint(s, host);
-	int r;
+	uint32_t number, link = 0;
 
 	if (!port)
 		return error_set(err, CNI_INVALID_CONFIG,
 				 "endpoint '%s' is neither HOST:PORT nor [IPV6-ADDRESS]:PORT", s);
-	r = getaddrinfo(host, port, &hints, &list);
-	if (r == EAI_AGAIN || r == EAI_NONAME)
-		return error_set(err, CNI_TRY_AGAIN, "cannot resolve endpoint '%s': %s", s, gai_strerror(r));
-	if (r)
-		return error_set(err, CNI_INVALID_CONFIG, "cannot resolve endpoint '%s': %s", s, gai_strerror(r));
-	memcpy(ret, list->ai_addr, list->ai_addrlen < sizeof(*ret) ? list->ai_addrlen : sizeof(*ret));
-	freeaddrinfo(list);
+	if (str_u32(port, 0, UINT16_MAX, &number) < 0)
+		return error_set(err, CNI_INVALID_CONFIG, "endpoint '%s': the port is no number below 65536", s);
+	scope = strchr(host, '%'); /* fe80::1%eth0 */
+	if (scope) {
+		*scope++ = '\0';
+		link = if_nametoindex(scope);
+		if (!link)
+			return error_set(err, CNI_TRY_AGAIN, "cannot resolve endpoint '%s': there is no interface %s", s, scope);
+	}
+	if (strchr(host, '/') || ipaddr_parse(host, &a) < 0) {
+		int code = resolve_name(host, &a, err);
+
+		if (code < 0)
+			return error_wrap(err, "cannot resolve endpoint '%s'", s);
+	}
+	if (a.family == AF_INET6)
+		ret->in6 = (struct sockaddr_in6){
+			.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)number), .sin6_scope_id = link};
+	else
+		ret->in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)number)};
+	memcpy(a.family == AF_INET6 ? (void *)&ret->in6.sin6_addr : &ret->in.sin_addr, a.bytes, (size_t)ipaddr_size(&a));
 	return 0;
 }
 

@@ -85,14 +85,14 @@ wg() { # NAME JQ-PROGRAM over the device's state
 	[ "$(jq -r '[.[0].addr_info[].local] | sort | join(" ")' <<<"$link")" = "10.9.0.1 fe80::1" ]
 	[ "$(ip -n one -j -d link show wg0 | jq -r '.[0].inet6_addr_gen_mode')" = none ]
 	ip netns exec wan ss -Huln | grep -q ':51821 '
-	! ip netns exec one ss -Huln | grep -q ':51821 '
+	ip netns exec one ss -Huln | not grep -q ':51821 '
 	[ "$(ip -n wan -o link | wc -l)" = 1 ]
 	[ ! -e /var/run/wireguard ]
 	[ "$(wg one .listenPort)" = 51821 ]
 	[ "$(wg one .publicKey)" = "$KEY_ONE" ]
 	del one
-	! ip -n one link show wg0
-	! ip netns exec wan ss -Huln | grep -q ':51821 '
+	not ip -n one link show wg0
+	ip netns exec wan ss -Huln | not grep -q ':51821 '
 }
 
 @test "two of them with one name greet each other at once, and CHECK verifies" {
@@ -161,6 +161,9 @@ wg() { # NAME JQ-PROGRAM over the device's state
 		.peers[0].publicKey = "short"|publicKey 'short' is no key
 		.peers[0].endpoint = "192.0.2.1"|endpoint '192.0.2.1' is neither
 		.peers[0].endpoint = "2001:db8::1:51820"|is neither
+		.peers[0].endpoint = "192.0.2.1:https"|endpoint '192.0.2.1:https': the port is no number
+		.peers[0].endpoint = "gateway.invalid:51820"|cannot resolve endpoint 'gateway.invalid:51820': no address found
+		.peers[0].endpoint = "[fe80::1%no-such-link]:51820"|there is no interface no-such-link
 		.peers[0].allowedIPs = ["10.0.0.0/99"]|allowedIPs[0]: '10.0.0.0/99'
 		.peers[0].persistentKeepalive = 70000|70000
 		.addresses = ["10.0.0.300"]|addresses[0]: '10.0.0.300'
@@ -247,7 +250,7 @@ wg() { # NAME JQ-PROGRAM over the device's state
 
 nothing_left() {
 	[ ! -e "$NETSETUP_ROOT/wireguard" ] && [ "$(ip -n wan -o link | wc -l)" = 1 ] && ! pgrep -x wireguard-go &&
-		! ip -n one link show wg0 2>/dev/null
+		not ip -n one link show wg0 2>/dev/null
 }
 
 @test "keep makes the device again, reloads peers, and leaves it when it ends" {
