@@ -21,7 +21,6 @@ int nft_del(struct cni_call *call, struct cni_conf *conf, unsigned what, struct 
 {
 	auto_nft struct nft_socket s = {.fd = -1};
 	char mark[NFT_MARK_SIZE];
-	bool any = false;
 	int code;
 
 	if (call->host_fd < 0)
@@ -30,8 +29,10 @@ int nft_del(struct cni_call *call, struct cni_conf *conf, unsigned what, struct 
 	own_mark(call, conf, mark);
 	FOR_EACH_JOB(job, what)
 		if (code == 0)
-			code = nft_owner_remove(&s, mark, job, &any, err);
-	return code < 0 || any ? code : nft_owner_drop_empty(&s, err);
+			code = nft_owner_remove(&s, mark, job, err);
+	if (code == 0)
+		nft_table_drop_later(&s);
+	return code;
 }
 
 /* --- check ---------------------------------------------------------------------------------------------------- */
@@ -144,9 +145,9 @@ static int sweep(int netns_fd, struct sweep *w, struct error *err)
 		char *mark;
 		unsigned job = (unsigned)strtoul(*d, &mark, 10);
 
-		code = nft_owner_remove(&s, mark + 1, job, NULL, err);
+		code = nft_owner_remove(&s, mark + 1, job, err);
 	}
-	return code < 0 || w->dead ? code : nft_owner_drop_empty(&s, err);
+	return code < 0 ? code : nft_table_drop(&s, err);
 }
 
 int nft_gc(struct cni_call *call, struct cni_conf *conf, unsigned what, struct error *err)

@@ -28,6 +28,7 @@
 #include "cleanup.h"
 #include "error.h"
 #include "netns.h"
+#include "spawn.h"
 
 enum {
 	/* The kernel fills a datagram of a dump up to this; a listing that ends early should not cost more. */
@@ -64,7 +65,7 @@ int nft_open(int netns_fd, struct nft_socket *ret, struct error *err)
 	static const int one = 1;
 	auto_close int fd = nft_socket_in(netns_fd, AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
 
-	*ret = (struct nft_socket){.fd = -1, .seq = 1, .netns_fd = netns_fd};
+	*ret = (struct nft_socket){.fd = -1, .seq = 1};
 	if (fd < 0)
 		return error_set(err, -fd, "cannot open a socket to nftables: %s%s", strerror(-fd),
 				 fd == -EPROTONOSUPPORT ? " (the kernel has no nfnetlink)" : "");
@@ -77,27 +78,43 @@ int nft_open(int netns_fd, struct nft_socket *ret, struct error *err)
 
 /* --- close ---------------------------------------------------------------------------------------------------- */
 
-/* Sockets that are done with, until the process ends. */
+/* Sockets that are done with, until the process ends; and what is still to be sent on them. */
 struct late {
-	int fds[16];
+	struct {
+		int fd;
+		size_t len;
+		char transaction[256];
+	} v[16];
 	size_t n;
+	bool anything_to_send;
 };
 static struct late late;
 
 enum { LATE_STACK = 16 * 1024, LATE_MS = 60, LATE_FD = 512 };
 
+static void wait_ms(long ms)
+{
+	const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+	nanosleep(&t, NULL);
+}
+
 /* The child: it shares the memory (nothing is copied for it), has its own stack and its own table of descriptors,
  * and makes only system calls. Nothing but the sockets may stay open in it: somebody may be reading our output to
  * its end. */
-static int hold_sockets(void *arg)
+ON_OWN_STACK static int hold_sockets(void *arg)
 {
-	static const struct timespec t = {.tv_nsec = LATE_MS * 1000000L};
-	const struct late *l = arg;
+	struct late *l = arg;
 
 	for (size_t i = 0; i < l->n; i++)
-		fcntl(l->fds[i], F_DUPFD, LATE_FD);
+		l->v[i].fd = fcntl(l->v[i].fd, F_DUPFD, LATE_FD);
 	close_range(0, LATE_FD - 1, 0);
-	nanosleep(&t, NULL);
+	if (l->anything_to_send)
+		wait_ms(NFT_LATER_MS);
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].len)
+			send(l->v[i].fd, l->v[i].transaction, l->v[i].len, 0);
+	wait_ms(LATE_MS);
 	_exit(0);
 }
 
@@ -114,21 +131,29 @@ static void close_late(void)
 		clone(hold_sockets, memory + LATE_STACK, CLONE_VM | SIGCHLD, memory);
 	}
 	for (size_t i = 0; i < late.n; i++)
-		close(late.fds[i]);
+		close(late.v[i].fd);
 	late.n = 0;
+	late.anything_to_send = false;
+}
+
+/* Takes the socket; room for another is made if there is none. */
+static size_t make_late(struct nft_socket *s)
+{
+	static bool registered;
+
+	if (!registered)
+		registered = atexit(close_late) == 0;
+	if (!registered || late.n == ARRAY_SIZE(late.v))
+		close_late();
+	late.v[late.n].fd = take_fd(&s->fd);
+	late.v[late.n].len = 0;
+	return late.n++;
 }
 
 void nft_close(struct nft_socket *s)
 {
-	static bool registered;
-
-	if (s->fd < 0)
-		return;
-	if (!registered)
-		registered = atexit(close_late) == 0;
-	if (!registered || late.n == ARRAY_SIZE(late.fds))
-		close_late();
-	late.fds[late.n++] = take_fd(&s->fd);
+	if (s->fd >= 0)
+		make_late(s);
 }
 
 /* --- messages ------------------------------------------------------------------------------------------------- */
@@ -194,6 +219,28 @@ static uint32_t number(struct nft_socket *s, struct nft_batch *b)
 	for (size_t i = 0; i < b->n; i++)
 		message(b, i)->nlmsg_seq = s->seq++;
 	return first;
+}
+
+/* A transaction's first and last message, in the batch's own numbering. */
+struct frame {
+	char begin[64] __attribute__((aligned(8))), end[64] __attribute__((aligned(8)));
+	struct iovec v[3];
+	size_t len;
+	uint32_t first;
+};
+
+static void frame(struct nft_socket *s, struct nft_batch *b, uint32_t generation, struct frame *f)
+{
+	struct nlmsghdr *begin = nftnl_batch_begin(f->begin, s->seq++), *end;
+
+	if (generation)
+		mnl_attr_put_u32(begin, NFNL_BATCH_GENID, htonl(generation));
+	f->first = number(s, b);
+	end = nftnl_batch_end(f->end, s->seq++);
+	f->v[0] = (struct iovec){.iov_base = begin, .iov_len = begin->nlmsg_len};
+	f->v[1] = (struct iovec){.iov_base = b->buf, .iov_len = b->len};
+	f->v[2] = (struct iovec){.iov_base = end, .iov_len = end->nlmsg_len};
+	f->len = begin->nlmsg_len + b->len + end->nlmsg_len;
 }
 
 static int send_all(struct nft_socket *s, struct iovec *v, size_t n, size_t len, struct error *err)
@@ -382,26 +429,34 @@ static int read_verdict(struct nft_socket *s, const struct nft_batch *b, uint32_
 
 int nft_commit(struct nft_socket *s, struct nft_batch *b, uint32_t generation, struct error *err)
 {
-	char begin[64] __attribute__((aligned(8))), end[64] __attribute__((aligned(8)));
-	struct nlmsghdr *h, *t;
-	struct iovec v[3];
-	uint32_t first;
+	struct frame f;
 	int code;
 
 	if (b->failed)
 		return error_oom(err);
 	if (b->n == 0)
 		return 0;
-	h = nftnl_batch_begin(begin, s->seq++);
-	if (generation)
-		mnl_attr_put_u32(h, NFNL_BATCH_GENID, htonl(generation));
-	first = number(s, b);
-	t = nftnl_batch_end(end, s->seq++);
+	frame(s, b, generation, &f);
 	/* One ACK is enough: failures are always told. */
 	message(b, b->n - 1)->nlmsg_flags |= NLM_F_ACK;
-	v[0] = (struct iovec){.iov_base = h, .iov_len = h->nlmsg_len};
-	v[1] = (struct iovec){.iov_base = b->buf, .iov_len = b->len};
-	v[2] = (struct iovec){.iov_base = t, .iov_len = t->nlmsg_len};
-	code = send_all(s, v, 3, h->nlmsg_len + b->len + t->nlmsg_len, err);
-	return code < 0 ? code : read_verdict(s, b, first, err);
+	code = send_all(s, f.v, ARRAY_SIZE(f.v), f.len, err);
+	return code < 0 ? code : read_verdict(s, b, f.first, err);
+}
+
+void nft_commit_later(struct nft_socket *s, struct nft_batch *b)
+{
+	struct frame f;
+	size_t i;
+
+	if (s->fd < 0 || b->failed)
+		return;
+	frame(s, b, 0, &f);
+	i = make_late(s);
+	if (f.len > sizeof(late.v[i].transaction))
+		return;
+	for (size_t k = 0; k < ARRAY_SIZE(f.v); k++) {
+		memcpy(late.v[i].transaction + late.v[i].len, f.v[k].iov_base, f.v[k].iov_len);
+		late.v[i].len += f.v[k].iov_len;
+	}
+	late.anything_to_send = true;
 }

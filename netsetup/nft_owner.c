@@ -160,60 +160,8 @@ int nft_owner_load(struct nft_socket *s, const char *mark, unsigned what, struct
 
 /* --- removing ------------------------------------------------------------------------------------------------- */
 
-static int other_owner(const struct nft_key *k, const struct nft_found *f, void *arg)
-{
-	const struct nft_key *own = arg;
-	/* Entries of one owner and job differ in their number only: the last three bytes, or the first of the
-	 * word. */
-	uint32_t a, b;
-
-	(void)f;
-	memcpy(&a, k->key + 8, sizeof(a));
-	memcpy(&b, own->key + 8, sizeof(b));
-	return memcmp(k->key, own->key, 8) != 0 || a >> 24 != b >> 24 ? -EEXIST : 0;
-}
-
-/* True when nobody else has anything in the table: then it goes as a whole. The listing ends at the first other
- * owner, and has a socket of its own so that its rest is never made. */
-static bool last_owner(int netns_fd, const char *mark, unsigned what)
-{
-	auto_nft struct nft_socket s = {.fd = -1};
-	struct nft_key own;
-
-	nft_owner_key(mark, what, 0, &own);
-	return nft_open(netns_fd, &s, NULL) == 0 && nft_elem_list(&s, NFT_OWNERS, other_owner, &own, NULL) == 0;
-}
-
-static int any_owner(const struct nft_key *k, const struct nft_found *f, void *arg)
-{
-	(void)k;
-	(void)f;
-	*(bool *)arg = true;
-	return -EEXIST;
-}
-
-int nft_owner_drop_empty(struct nft_socket *s, struct error *err)
-{
-	auto_batch struct nft_batch b = {0};
-	auto_nft struct nft_socket list = {.fd = -1};
-	bool any = false;
-	uint32_t generation = 0;
-	int code = nft_generation(s, &generation, err);
-
-	if (code == 0)
-		code = nft_open(s->netns_fd, &list, err);
-	if (code < 0)
-		return code;
-	if (nft_elem_list(&list, NFT_OWNERS, any_owner, &any, NULL) < 0 || any)
-		return 0;
-	nft_table_delete(&b);
-	code = nft_commit(s, &b, generation, err);
-	/* No table at all; or somebody is at work on it, and then it is not empty any more. */
-	return code == -ENOENT || code == -ERESTART ? 0 : code;
-}
-
 /* One attempt; -ERESTART: the ruleset changed between looking and deleting. */
-static int remove_once(struct nft_socket *s, const char *mark, unsigned what, bool *ret_any, struct error *err)
+static int remove_once(struct nft_socket *s, const char *mark, unsigned what, struct error *err)
 {
 	auto_batch struct nft_batch b = {0};
 	auto_free struct nft_key *keys = NULL;
@@ -229,7 +177,6 @@ static int remove_once(struct nft_socket *s, const char *mark, unsigned what, bo
 		code = nft_owner_load(s, mark, what, &keys, &n, &entries, err);
 	if (code < 0 || entries == 0)
 		return code;
-	*ret_any = true;
 	found = calloc(n + 1, sizeof(*found));
 	if (!found)
 		return error_oom(err);
@@ -250,22 +197,17 @@ static int remove_once(struct nft_socket *s, const char *mark, unsigned what, bo
 		nft_owner_key(mark, what, i, &entry);
 		nft_elem_del(&b, &entry);
 	}
-	if (last_owner(s->netns_fd, mark, what))
-		nft_table_delete(&b);
 	return nft_commit(s, &b, generation, err);
 }
 
-int nft_owner_remove(struct nft_socket *s, const char *mark, unsigned what, bool *ret_any, struct error *err)
+int nft_owner_remove(struct nft_socket *s, const char *mark, unsigned what, struct error *err)
 {
-	bool any = false;
 	int code = -ERESTART;
 	struct error why;
 
 	for (int i = 0; code == -ERESTART && i < NFT_TRIES; i++)
-		code = remove_once(s, mark, what, &any, &why);
+		code = remove_once(s, mark, what, &why);
 	if (code < 0 && err)
 		*err = why;
-	if (any && ret_any)
-		*ret_any = true;
 	return code;
 }

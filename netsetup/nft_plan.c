@@ -156,7 +156,7 @@ static int add_over(struct nft_socket *s, const struct nft_plan *p, struct error
 	auto_batch struct nft_batch b = {0};
 	struct nft_shared counts = {0};
 	uint32_t generation = 0;
-	int code = nft_owner_remove(s, p->mark, p->what, NULL, err);
+	int code = nft_owner_remove(s, p->mark, p->what, err);
 
 	if (code == 0)
 		code = nft_generation(s, &generation, err);

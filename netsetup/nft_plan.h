@@ -48,9 +48,7 @@ int nft_shared_write(struct nft_socket *s, struct nft_batch *b, const struct nft
 /* The elements that the owner's entries list, in order, and how many entries there are. Caller frees *ret. */
 int nft_owner_load(struct nft_socket *s, const char *mark, unsigned what, struct nft_key **ret, size_t *ret_n,
 		   unsigned *ret_entries, struct error *err);
-/* Removes everything the owner has of this job. Nothing there is success; *ret_any (may be NULL) is set when there was. */
-int nft_owner_remove(struct nft_socket *s, const char *mark, unsigned what, bool *ret_any, struct error *err);
-/* Removes the table when nobody has anything in it: who made it was killed before it put its elements in. */
-int nft_owner_drop_empty(struct nft_socket *s, struct error *err);
+/* Removes everything the owner has of this job. Nothing there is success. */
+int nft_owner_remove(struct nft_socket *s, const char *mark, unsigned what, struct error *err);
 
 #endif

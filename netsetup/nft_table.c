@@ -415,7 +415,45 @@ int nft_table_make(struct nft_socket *s, unsigned what, const struct nft_net_nam
 	return code;
 }
 
-void nft_table_delete(struct nft_batch *b)
+/* Without NLM_F_NONREC the kernel would delete a set with all that is in it. */
+static void put_drop(struct nft_batch *b)
 {
+	struct nftnl_set *s = nftnl_set_alloc();
+	struct nlmsghdr *m;
+
+	if (!s) {
+		b->failed = true;
+		return;
+	}
+	nftnl_set_set_str(s, NFTNL_SET_TABLE, NFT_TABLE);
+	nftnl_set_set_str(s, NFTNL_SET_NAME, nft_sets[NFT_OWNERS].name);
+	m = nft_batch_begin(b, NFT_MSG_DELSET, NLM_F_NONREC, nft_sets[NFT_OWNERS].name);
+	if (m)
+		nftnl_set_nlmsg_build_payload(m, s);
+	nft_batch_end(b, m);
+	nftnl_set_free(s);
 	put_table(b, NFT_MSG_DELTABLE, 0);
+}
+
+int nft_table_drop(struct nft_socket *s, struct error *err)
+{
+	auto_batch struct nft_batch b = {0};
+	struct error why;
+	int code;
+
+	put_drop(&b);
+	code = nft_commit(s, &b, 0, &why);
+	if (code == -EBUSY || code == -ENOENT)
+		return 0;
+	if (code < 0 && err)
+		*err = why;
+	return code;
+}
+
+void nft_table_drop_later(struct nft_socket *s)
+{
+	auto_batch struct nft_batch b = {0};
+
+	put_drop(&b);
+	nft_commit_later(s, &b);
 }

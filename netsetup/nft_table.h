@@ -99,7 +99,11 @@ int nft_table_check(struct nft_socket *s, unsigned what, const struct nft_net_na
 		    struct error *err);
 /* Makes what is missing. */
 int nft_table_make(struct nft_socket *s, unsigned what, const struct nft_net_names *nets, struct error *err);
-/* Deletes it with all that is in it. */
-void nft_table_delete(struct nft_batch *b);
+/* Deletes the table when nobody has anything in it. With attachments in it, or without a table, it is success and does
+ * nothing: the kernel itself refuses, so nothing can come between looking and deleting. */
+int nft_table_drop(struct nft_socket *s, struct error *err);
+/* The same, NFT_LATER_MS after this process has ended: making the table costs more than the rest of an attachment's
+ * nftables, and where one container goes the next often comes. Takes the socket. */
+void nft_table_drop_later(struct nft_socket *s);
 
 #endif

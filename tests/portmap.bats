@@ -119,7 +119,7 @@ portmap() {
 	asks out tcp 192.0.2.1 8081 "c2 saw 192.0.2.2"
 	asks out tcp 192.0.2.1 8082 "c2 saw 192.0.2.2"
 	silent host tcp 127.0.0.1 8082
-	! nft list map inet netsetup port6 | grep -q 'tcp . 8081'
+	nft list map inet netsetup port6 | not grep -q 'tcp . 8081'
 	detach c1 c2
 }
 
@@ -163,7 +163,7 @@ portmap() {
 	sane_run "$NETSETUP" add --id c2 --netns c2 "$(maps "$TCP")" eth0="$NET"
 	[ "$status" = 1 ]
 	[[ $output == *"host port tcp/8080"*"nsrun:net/c1/eth0"*"netsetup gc"* ]]
-	! nft list table inet netsetup | grep -q /c2/
+	nft list table inet netsetup | not grep -q /c2/
 	serve c1 tcp 0.0.0.0 80
 	asks out tcp 192.0.2.1 8080 "c1 saw 192.0.2.2"
 	# The same number of another protocol is free, and so is the port when its owner is gone.
@@ -242,7 +242,7 @@ portmap() {
 	portmap ADD c1 "$m"
 	portmap CHECK c1 "$m"
 	portmap ADD c1 "$m" '.runtimeConfig.portMappings[0] |= (.hostPort = 8081)'
-	! nft list map inet netsetup port4 | grep -q 'tcp . 8080'
+	nft list map inet netsetup port4 | not grep -q 'tcp . 8080'
 	nft list map inet netsetup port4 | grep -q 'tcp . 8081'
 	nft flush map inet netsetup port4
 	sane_run portmap CHECK c1 "$m"
@@ -297,6 +297,10 @@ portmap() {
 	detach c1 c2
 }
 
+no_ruleset() {
+	[ -z "$(ip netns exec "$1" nft list ruleset)" ]
+}
+
 @test "hostNetns: everything happens in that namespace" {
 	jq '.hostNetns = "out"' "$NET" >"$NET.2"
 	ip netns exec out sysctl -qw net.ipv4.ip_forward=1
@@ -311,5 +315,5 @@ portmap() {
 	asks out tcp 127.0.0.1 8080 "c1 saw 10.1.0.1"
 	asks c1 tcp 192.0.2.1 81 "host saw 192.0.2.2"
 	detach c1
-	[ -z "$(ip netns exec out nft list ruleset)" ]
+	wait_for 5 no_ruleset out
 }
