@@ -148,7 +148,8 @@ pid_of() {
 	nsrun run -d b
 	mkdir "$(dir pids)/mine"
 	nsrun delete --force a
-	[ -d "$(dir pids)/b" ] && [ ! -d "$(dir pids)/a" ]
+	[ -d "$(dir pids)/b" ]
+	[ ! -d "$(dir pids)/a" ]
 	nsrun delete --force b
 	[ -d "$(dir pids)/mine" ]
 	rmdir "$(dir pids)/mine" $(find /sys/fs/cgroup -maxdepth 2 -name "$NAME")
@@ -199,17 +200,22 @@ pid_of() {
 @test "refused: a path that leads out, the root, the systemd driver, unknown drivers" {
 	config '.linux.cgroupsPath = "/a/../../b"'
 	sane_run nsrun run t
-	[ "$status" = 1 ] && [[ $output == *cgroupsPath*".."* ]]
+	[ "$status" = 1 ]
+	[[ $output == *cgroupsPath*".."* ]]
 	config '.linux.cgroupsPath = "/"'
 	sane_run nsrun run t
-	[ "$status" = 1 ] && [[ $output == *"is the root"* ]]
+	[ "$status" = 1 ]
+	[[ $output == *"is the root"* ]]
 	config '.linux.cgroupsPath = "/x"'
 	sane_run nsrun --systemd-cgroup run t
-	[ "$status" = 1 ] && [[ $output == *systemd*cgroupfs* ]]
+	[ "$status" = 1 ]
+	[[ $output == *systemd*cgroupfs* ]]
 	sane_run nsrun --cgroup-manager systemd run t
-	[ "$status" = 1 ] && [[ $output == *systemd*cgroupfs* ]]
+	[ "$status" = 1 ]
+	[[ $output == *systemd*cgroupfs* ]]
 	sane_run nsrun --cgroup-manager other run t
-	[ "$status" = 1 ] && [[ $output == *"unknown cgroup manager"* ]]
+	[ "$status" = 1 ]
+	[[ $output == *"unknown cgroup manager"* ]]
 }
 
 @test "--cgroup-manager disabled makes none" {

@@ -129,7 +129,7 @@ host_is_untouched() {
 			bad=$((bad + 1))
 		fi
 		# Inside the root, where the link says, is fine: that is the root's own directory of that name.
-		! grep -vE "^(/|/proc|/dev|/dev/pts|/volume(/.*)?|$HOST(/.*)?)\$" "$BATS_TEST_TMPDIR/mounts"
+		not grep -vE "^(/|/proc|/dev|/dev/pts|/volume(/.*)?|$HOST(/.*)?)\$" "$BATS_TEST_TMPDIR/mounts"
 		host_is_untouched
 	done
 	stop_exchanging
@@ -269,7 +269,7 @@ host_is_untouched() {
 				"$NSRUN" --root "$ROOT" exec t true
 		done
 	fi
-	nsrun exec t touch /stop
+	touch "$BUNDLE/rootfs/stop"
 	wait $!
 	sane_run cat "$BATS_TEST_TMPDIR/out"
 	[ "$output" = "" ]
@@ -278,7 +278,8 @@ host_is_untouched() {
 @test "CVE-2016-9962, CVE-2019-5736: a process waiting for its start cannot be looked into from a shared pid namespace" {
 	all_capabilities
 	config_args sh -c 'while [ ! -e /stop ]; do sleep 0.05; done'
-	nsrun run -b "$BUNDLE" first 3>&- &
+	local first=$BUNDLE
+	nsrun run -b "$first" first 3>&- &
 	wait_for 5 status_is first running
 	local pid
 	pid=$(nsrun state first | jq .pid)
@@ -288,7 +289,7 @@ host_is_untouched() {
 	sane_run nsrun exec --cap CAP_SYS_PTRACE --cap CAP_DAC_OVERRIDE first sh -c 'for p in /proc/[0-9]*; do readlink $p/root $p/cwd $p/exe; ls $p/fd/; done >/dev/null; ls /proc/*/fd/*/state.json /proc/*/cwd/config.json'
 	[[ "$output" != *LEAK* && "$status" -ne 0 ]]
 	nsrun delete --force second
-	nsrun exec first touch /stop
+	touch "$first/rootfs/stop"
 	wait
 }
 
@@ -316,7 +317,7 @@ host_is_untouched() {
 		nsrun exec t /evil >/dev/null 2>&1 || true
 		nsrun exec t true
 	done
-	nsrun exec t touch /stop
+	touch "$BUNDLE/rootfs/stop"
 	wait $!
 	[ "$(sha256sum <"$NSRUN")" = "$before" ]
 }

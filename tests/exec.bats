@@ -189,7 +189,7 @@ start() {
 	start
 	[ "$(nsrun exec c pwd)" = / ]
 	nsrun exec c test -e /bin/busybox
-	! nsrun exec c test -e "$BUNDLE/config.json"
+	not nsrun exec c test -e "$BUNDLE/config.json"
 }
 
 @test "a seccomp filter holds for exec, too" {

@@ -85,7 +85,7 @@ close_our_chain() {
 	detach c1
 	nft list set inet netsetup bridges | grep -q '"br1" comment "1 attachment"'
 	detach c2
-	! nft list set inet netsetup bridges | grep -q br1
+	nft list set inet netsetup bridges | not grep -q br1
 	detach c3
 	no_table
 }

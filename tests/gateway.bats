@@ -54,7 +54,7 @@ all_run() {
 	nsrun kill gateway INT
 	wait $runner
 	grep -q '^status ' log
-	! nsrun state gateway
+	not nsrun state gateway
 	[ ! -e /run/netns/gateway ]
 }
 
@@ -88,7 +88,7 @@ all_run() {
 	kill -9 "$(nsrun state one | jq .pid)"
 	wait_for 5 status_is one stopped
 	nsrun delete --force one
-	! pgrep -x wireguard-go
+	not pgrep -x wireguard-go
 }
 
 @test "wireguard-go dies: the service makes the tunnel again, babeld goes on" {
@@ -116,7 +116,7 @@ has_reloaded() {
 	for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17; do
 		grep -qE "^(ok|skip) $n " out
 	done
-	! grep -q ^FAIL out
+	not grep -q ^FAIL out
 	grep -q "first answer by name through the tunnel after" out
 	grep -q "wg-peer of demo-gw-b, handshake" out
 	grep -q "^demo: all is well" out

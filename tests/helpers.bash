@@ -83,6 +83,11 @@ config_args() {
 # --- waiting ---------------------------------------------------------------------------------------------------
 
 # Retries the command for up to SECONDS: wait_for 5 test -e file
+# Fails when the command succeeds. "! command" in the middle of a test would not end it.
+not() {
+	! "$@"
+}
+
 wait_for() {
 	local tries=$(($1 * 20))
 	shift

@@ -14,7 +14,8 @@ setup() {
 	[ -z "${SANITIZED:-}" ] || STEP=17
 }
 
-# The parts of the snapshot that a killed command could leave, quickly.
+# The parts of the snapshot that a killed command could leave, quickly. Processes of netsetup are waited for once, at the
+# end: a child that ends the nftables table half a second later is nothing left behind.
 quick_snapshot() {
 	ip -o link | cut -d: -f2
 	ls /run/netns
@@ -22,7 +23,7 @@ quick_snapshot() {
 	find /sys/fs/cgroup -mindepth 2 -type d -path "*$CGROUP*" 2>/dev/null || true
 	nft list ruleset
 	wc -l </proc/self/mountinfo
-	ps -eo comm= | grep -xE 'nsrun|netsetup|sleep' || true
+	ps -eo comm= | grep -xE 'nsrun|sleep' || true
 }
 
 take_before() {
@@ -43,7 +44,8 @@ assert_quick_clean() {
 	done
 }
 
-# kill_everywhere BEFORE AFTER COMMAND...: BEFORE and AFTER are functions that run around every try.
+# kill_everywhere BEFORE AFTER COMMAND...: BEFORE and AFTER are functions that run around every try. (What fails in them must
+# return: bash does not end a function at its first failure where its status is asked for.)
 kill_everywhere() {
 	local before=$1 after=$2 call when status tried=0 killed=0 line=0
 	shift 2
@@ -55,7 +57,7 @@ kill_everywhere() {
 		"$BATS_TEST_TMPDIR/trace" >"$BATS_TEST_TMPDIR/calls"
 	while read -r call when <&4; do
 		((line++ % STEP == 0)) || continue
-		$before
+		$before || return 1
 		status=0
 		strace -qqq -o /dev/null -e trace="$call" -e "inject=$call:signal=KILL:when=$when" "$@" \
 			</dev/null >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- || status=$?
@@ -69,6 +71,8 @@ kill_everywhere() {
 		[ $status != 137 ] || killed=$((killed + 1))
 	done 4<"$BATS_TEST_TMPDIR/calls" 2>/dev/null
 	echo "killed at $killed of $tried calls"
+	wait_for 5 settled
+	assert_quick_clean "all calls" || return 1
 	# The very first execve is strace's own; a poll more or less is a matter of timing.
 	((killed >= 20 && killed * 100 >= tried * 85))
 }
@@ -99,7 +103,7 @@ make_container() {
 }
 
 delete_container() {
-	nsrun delete --force kill-test
+	nsrun delete --force kill-test || return
 	"$NETSETUP" gc
 }
 
@@ -141,14 +145,14 @@ write_netconf() {
 
 # DEL as the runtime calls it after an ADD that failed; then the namespace must be empty again.
 undo_by_del() {
-	CNI_COMMAND=DEL "$BATS_TEST_TMPDIR/plugin"
-	! ip -n kill-ns link show eth0 2>/dev/null
-	ip netns del kill-ns
+	CNI_COMMAND=DEL "$BATS_TEST_TMPDIR/plugin" || return
+	not ip -n kill-ns link show eth0 2>/dev/null || return
+	ip netns del kill-ns || return
 	"$NETSETUP" gc # the bridge, which is the network's, goes with its last port
 }
 
 undo_by_gc() {
-	ip netns del kill-ns
+	ip netns del kill-ns || return
 	"$NETSETUP" gc
 }
 

@@ -357,7 +357,7 @@ c" ]
 	run "$BATS_TEST_TMPDIR/nsrun" --root "$ROOT" run -b "$BUNDLE" self
 	cmp "$NSRUN" "$BATS_TEST_TMPDIR/nsrun"
 	wait_for 3 status_is spy stopped
-	! grep -q written "$BATS_TEST_TMPDIR/spy"
+	not grep -q written "$BATS_TEST_TMPDIR/spy"
 	cmp "$NSRUN" "$BATS_TEST_TMPDIR/nsrun"
 	nsrun delete spy
 }

@@ -139,7 +139,7 @@ teardown() {
 	attach c2 "$NET"
 	ip netns del c1
 	detach c1
-	! nft list table inet netsetup | grep -q /c1/
+	nft list table inet netsetup | not grep -q /c1/
 	nft list table inet netsetup | grep -q /c2/
 	detach c1 c2
 	no_table
@@ -171,7 +171,7 @@ plugin() {
 	done
 	attach c3 "$BATS_TEST_TMPDIR/net2.conflist"
 	plugin GC "" "$(jq -c '."cni.dev/valid-attachments" = [{containerID: "c2", ifname: "eth0"}]' <<<"$conf")"
-	! nft list table inet netsetup | grep -q /c1/
+	nft list table inet netsetup | not grep -q /c1/
 	nft list table inet netsetup | grep -q net/c2/
 	nft list table inet netsetup | grep -q net2/c3/
 	plugin DEL c1 "$conf"
@@ -186,7 +186,7 @@ plugin() {
 	ip netns del c1
 	sane_run "$NETSETUP" gc
 	[ "$status" = 0 ]
-	! nft list table inet netsetup | grep -q /c1/
+	nft list table inet netsetup | not grep -q /c1/
 	nft list table inet netsetup | grep -q /c2/
 	detach c2
 	no_table

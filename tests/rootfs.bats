@@ -340,7 +340,7 @@ y" ]
 		config '.linux.rootfsPropagation = "rshared"'
 		run_sh 'grep -c /var/inner /proc/self/mountinfo'
 		[ "$output" = 1 ]
-		! grep var/inner /proc/self/mountinfo
+		not grep var/inner /proc/self/mountinfo
 		umount "$BUNDLE/rootfs/var"
 	done
 }

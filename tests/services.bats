@@ -41,7 +41,7 @@ file_has() {
 }
 
 has_no_process() {
-	! pgrep -f "$1" >/dev/null
+	not pgrep -f "$1" >/dev/null
 }
 
 # --- the file ----------------------------------------------------------------------------------------------------
@@ -532,7 +532,7 @@ four_delays() {
 	grep -Eq '^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{3}Z a out one$' "$BATS_TEST_TMPDIR/a"
 	grep -q ' a err two$' "$BATS_TEST_TMPDIR/a"
 	grep -q ' a out unfinished$' "$BATS_TEST_TMPDIR/a"
-	! grep -q ' b out' "$BATS_TEST_TMPDIR/a"
+	not grep -q ' b out' "$BATS_TEST_TMPDIR/a"
 	nsrun kill g TERM
 	wait_for 5 status_is g stopped
 	nsrun logs g >"$BATS_TEST_TMPDIR/all"

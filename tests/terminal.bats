@@ -52,8 +52,11 @@ in_pty() {
 		echo "$(cut -d" " -f6,7 /proc/self/stat)"; echo through >/dev/tty'
 	sane_run nsrun run t </dev/null
 	[ "$status" = 0 ]
-	[ "${lines[0]}" = /dev/pts/0 ] && [ "${lines[1]}" = /dev/pts/0 ] && [ "${lines[2]}" = /dev/pts/0 ]
-	[ "${lines[3]}" = 88:0 ] && [ "${lines[4]}" = 88:0 ]
+	[ "${lines[0]}" = /dev/pts/0 ]
+	[ "${lines[1]}" = /dev/pts/0 ]
+	[ "${lines[2]}" = /dev/pts/0 ]
+	[ "${lines[3]}" = 88:0 ]
+	[ "${lines[4]}" = 88:0 ]
 	[ "${lines[5]}" = "1 34816" ] # the session is the container's own, its terminal 136:0
 	[ "${lines[6]}" = through ]
 }
@@ -188,14 +191,18 @@ in_pty() {
 
 @test "--console-socket is required for a detached terminal and forbidden elsewhere" {
 	sane_run nsrun create t
-	[ "$status" = 1 ] && [[ $output == *"without setting console socket"* ]]
+	[ "$status" = 1 ]
+	[[ $output == *"without setting console socket"* ]]
 	sane_run nsrun run -d t
-	[ "$status" = 1 ] && [[ $output == *"without setting console socket"* ]]
+	[ "$status" = 1 ]
+	[[ $output == *"without setting console socket"* ]]
 	sane_run nsrun run --console-socket /nowhere t
-	[ "$status" = 1 ] && [[ $output == *"cannot use console socket"* ]]
+	[ "$status" = 1 ]
+	[[ $output == *"cannot use console socket"* ]]
 	config '.process.terminal = false'
 	sane_run nsrun create --console-socket /nowhere t
-	[ "$status" = 1 ] && [[ $output == *"cannot use console socket"* ]]
+	[ "$status" = 1 ]
+	[[ $output == *"cannot use console socket"* ]]
 }
 
 @test "a console socket on which nobody listens is an error that names it" {
@@ -246,11 +253,13 @@ in_pty() {
 	config '.mounts |= map(select(.type != "devpts"))
 		| .mounts += [{destination: "/dev/pts", type: "bind", source: $dir, options: ["bind"]}]' --arg dir "$BUNDLE/dev/pts"
 	sane_run nsrun run t </dev/null
-	[ "$status" = 1 ] && [[ $output == *"not on a devpts"* ]]
+	[ "$status" = 1 ]
+	[[ $output == *"not on a devpts"* ]]
 	rm "$BUNDLE/dev/pts/ptmx"
 	ln -s /etc/passwd "$BUNDLE/dev/pts/ptmx"
 	sane_run nsrun run t </dev/null
-	[ "$status" = 1 ] && [[ $output == *"not on a devpts"* ]]
+	[ "$status" = 1 ]
+	[[ $output == *"not on a devpts"* ]]
 }
 
 @test "a /dev/console that leads elsewhere is refused (CVE-2025-52565)" {

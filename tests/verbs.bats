@@ -41,7 +41,7 @@ in_c1() {
 nothing_made() {
 	[ -z "$(ip -o link show type veth)$(in_c1 ip -o link show type veth)" ]
 	[ -z "$(find "$NETSETUP_ROOT" -name '*.json' -o -name '10.*')" ]
-	! nft list ruleset | grep -q elements
+	nft list ruleset | not grep -q elements
 }
 
 @test "add makes attachments in order, del takes them away by the record" {
@@ -55,14 +55,16 @@ nothing_made() {
 	in_c1 ping -q -c1 -W1 10.6.0.1
 	nft list ruleset | grep -q 8080
 	sane_run "$NETSETUP" check --id c1
-	[ "$status" = 0 ] && [ -z "$output" ]
+	[ "$status" = 0 ]
+	[ -z "$output" ]
 	rm "$b"/*.conf*
 	sane_run "$NETSETUP" del --id c1 eth1
 	[ "$status" = 0 ]
 	[ -z "$(in_c1 ip -o link show eth1 2>/dev/null)" ]
 	in_c1 ping -q -c1 -W1 10.5.0.1
 	sane_run "$NETSETUP" del --id c1
-	[ "$status" = 0 ] && [ -z "$output" ]
+	[ "$status" = 0 ]
+	[ -z "$output" ]
 	nothing_made
 	"$NETSETUP" del --id c1
 	"$NETSETUP" del --id never-was
@@ -93,25 +95,33 @@ nothing_made() {
 @test "add: wrong arguments and files" {
 	local b=$BATS_TEST_TMPDIR
 	sane_run "$NETSETUP" add --id c1 "eth0=$b/lan.conflist"
-	[ "$status" = 1 ] && [[ "$output" == *"--netns"* ]]
+	[ "$status" = 1 ]
+	[[ "$output" == *"--netns"* ]]
 	sane_run "$NETSETUP" add --id ../c1 --netns c1 "eth0=$b/lan.conflist"
-	[ "$status" = 1 ] && [[ "$output" == *"no container id"* ]]
+	[ "$status" = 1 ]
+	[[ "$output" == *"no container id"* ]]
 	sane_run "$NETSETUP" add --id c1 --netns nonesuch "eth0=$b/lan.conflist"
-	[ "$status" = 1 ] && [[ "$output" == *"/run/netns/nonesuch"* ]]
+	[ "$status" = 1 ]
+	[[ "$output" == *"/run/netns/nonesuch"* ]]
 	add eth0
-	[ "$status" = 1 ] && [[ "$output" == *"IFNAME=FILE"* ]]
+	[ "$status" = 1 ]
+	[[ "$output" == *"IFNAME=FILE"* ]]
 	add "eth/0=$b/lan.conflist"
 	[ "$status" = 1 ]
 	add "eth0=$b/none.conf"
-	[ "$status" = 1 ] && [[ "$output" == *"none.conf"*"No such file"* ]]
+	[ "$status" = 1 ]
+	[[ "$output" == *"none.conf"*"No such file"* ]]
 	echo '{"name": "x", "plugins": []}' >"$b/empty.conflist"
 	add "eth0=$b/empty.conflist"
-	[ "$status" = 1 ] && [[ "$output" == *"empty.conflist: plugins: expected"* ]]
+	[ "$status" = 1 ]
+	[[ "$output" == *"empty.conflist: plugins: expected"* ]]
 	echo '{' >"$b/broken.conf"
 	add "eth0=$b/broken.conf"
-	[ "$status" = 1 ] && [[ "$output" == *"broken.conf"* ]]
+	[ "$status" = 1 ]
+	[[ "$output" == *"broken.conf"* ]]
 	add --cap '[]' "eth0=$b/lan.conflist"
-	[ "$status" = 1 ] && [[ "$output" == *"--cap"* ]]
+	[ "$status" = 1 ]
+	[[ "$output" == *"--cap"* ]]
 	nothing_made
 }
 
@@ -119,12 +129,14 @@ nothing_made() {
 	add "eth0=$BATS_TEST_TMPDIR/lan.conflist"
 	[ "$status" = 0 ]
 	add "eth0=$BATS_TEST_TMPDIR/lan.conflist"
-	[ "$status" = 1 ] && [[ "$output" == *"exists already"* ]]
+	[ "$status" = 1 ]
+	[[ "$output" == *"exists already"* ]]
 	in_c1 ping -q -c1 -W1 10.5.0.1
 	# An interface that another has made is neither taken nor removed.
 	in_c1 ip link add eth5 type veth peer name other
 	add "eth5=$BATS_TEST_TMPDIR/ptp.conf"
-	[ "$status" = 1 ] && [[ "$output" == *"an interface eth5 already"* ]]
+	[ "$status" = 1 ]
+	[[ "$output" == *"an interface eth5 already"* ]]
 	in_c1 ip link show other
 	in_c1 ip link del eth5
 	"$NETSETUP" del --id c1
@@ -180,7 +192,7 @@ nothing_made() {
 	in_c1 ping -q -c1 -W1 10.5.0.1
 	[ "$("$NETSETUP" list --json | jq length)" = 1 ]
 	nft list ruleset | grep -q 10.5.0.2
-	! nft list ruleset | grep -q 10.5.0.3
+	nft list ruleset | not grep -q 10.5.0.3
 	# Without any record: a lease, elements and a veth of nobody.
 	rm -r "$NETSETUP_ROOT/attachments"
 	"$NETSETUP" gc
@@ -194,7 +206,7 @@ nothing_made() {
 	local b=$BATS_TEST_TMPDIR how
 	for how in del add gc; do
 		# Killed after everything is made, before the result is recorded.
-		! strace -qqq -o /dev/null -e trace=pwrite64 -e inject=pwrite64:signal=KILL:when=1 \
+		not strace -qqq -o /dev/null -e trace=pwrite64 -e inject=pwrite64:signal=KILL:when=1 \
 			"$NETSETUP" add --id c1 --netns c1 "eth0=$b/lan.conflist"
 		in_c1 ip link show eth0
 		[ "$("$NETSETUP" list --json | jq -r '.[].state')" = incomplete ]
@@ -224,7 +236,8 @@ nothing_made() {
 	wait_for 5 test -e "$BATS_TEST_TMPDIR/waiting"
 	[ "$("$NETSETUP" list --json | jq -r '.[].state')" = "being made" ]
 	add "eth0=$BATS_TEST_TMPDIR/slow.conflist"
-	[ "$status" = 1 ] && [[ "$output" == *"being made by another process"* ]]
+	[ "$status" = 1 ]
+	[[ "$output" == *"being made by another process"* ]]
 	"$NETSETUP" del --id c1 3>&- &
 	local del=$!
 	sleep 0.2
@@ -262,7 +275,8 @@ make_device() {
 	ip addr add fd09::1/64 dev dev0 nodad
 	mac=$(ip -j link show dev0 | jq -r '.[0].address')
 	sane_run "$NETSETUP" move --netns c1 dev0=eth0
-	[ "$status" = 0 ] && [ -z "$output" ]
+	[ "$status" = 0 ]
+	[ -z "$output" ]
 	[ -z "$(ip -o link show dev0 2>/dev/null)" ]
 	[ "$(in_c1 ip -j addr show eth0 | jq -r '.[0] | [.mtu, .address, (.flags | index("UP") != null)] | map(tostring) | join(" ")')" = "1333 $mac true" ]
 	[ "$(in_c1 ip -j addr show eth0 | jq -r '[.[0].addr_info[] | select(.scope == "global") | .local] | sort | join(" ")')" = "10.9.0.1 10.9.1.1 fd09::1" ]
@@ -297,10 +311,12 @@ make_device() {
 	ip -o addr show dev1 | grep -q 10.9.0.1/24
 	ip link show dev2
 	sane_run "$NETSETUP" move --netns c1 dev1=eth1 nonesuch=eth2
-	[ "$status" = 1 ] && [[ "$output" == *"cannot move nonesuch"* ]]
+	[ "$status" = 1 ]
+	[[ "$output" == *"cannot move nonesuch"* ]]
 	ip link show dev1
 	sane_run "$NETSETUP" move --netns c1 dev1=a/b
-	[ "$status" = 1 ] && [[ "$output" == *"no interface name"* ]]
+	[ "$status" = 1 ]
+	[[ "$output" == *"no interface name"* ]]
 	sane_run "$NETSETUP" move --netns c1 dev1=1234567890123456
 	[ "$status" = 1 ]
 	sane_run "$NETSETUP" move --netns c1 dev1=e%s
@@ -324,7 +340,8 @@ make_device() {
 	sane_run "$NETSETUP" help add
 	[[ "$output" == *"IFNAME=FILE"* ]]
 	sane_run "$NETSETUP" frobnicate
-	[ "$status" != 0 ] && [[ "$output" == *"frobnicate"* ]]
+	[ "$status" != 0 ]
+	[[ "$output" == *"frobnicate"* ]]
 	# Arguments make it a verb even where CNI_COMMAND is about.
 	CNI_COMMAND=ADD sane_run "$NETSETUP" version
 	[ "$status" = 0 ]
