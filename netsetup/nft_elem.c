@@ -88,6 +88,17 @@ static void put(struct nft_batch *b, uint16_t type, uint16_t flags, const struct
 		nftnl_set_free(s);
 }
 
+void nft_elem_flush(struct nft_batch *b, uint8_t set)
+{
+	struct nlmsghdr *m = nft_batch_begin(b, NFT_MSG_DELSETELEM, 0, nft_sets[set].name);
+
+	if (!m)
+		return;
+	mnl_attr_put_strz(m, NFTA_SET_ELEM_LIST_TABLE, NFT_TABLE);
+	mnl_attr_put_strz(m, NFTA_SET_ELEM_LIST_SET, nft_sets[set].name);
+	nft_batch_end(b, m);
+}
+
 static void set_udata(struct nftnl_set_elem *elem, const char *comment, const uint8_t *refs, size_t n_refs)
 {
 	uint8_t data[UDATA_MAX];

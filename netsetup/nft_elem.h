@@ -36,6 +36,9 @@ void nft_elem_add(struct nft_batch *b, const struct nft_elem *e, const char *com
 /* Deletes it; it must exist. */
 void nft_elem_del(struct nft_batch *b, const struct nft_key *k);
 
+/* Deletes all of the set's. */
+void nft_elem_flush(struct nft_batch *b, uint8_t set);
+
 /* Looks elements up; ret[i] is keys[i]'s. */
 int nft_elem_get(struct nft_socket *s, const struct nft_key *keys, size_t n, struct nft_found *ret,
 		 struct error *err);

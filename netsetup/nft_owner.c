@@ -197,6 +197,7 @@ static int remove_once(struct nft_socket *s, const char *mark, unsigned what, st
 		nft_owner_key(mark, what, i, &entry);
 		nft_elem_del(&b, &entry);
 	}
+	nft_table_put_last_del(&b);
 	return nft_commit(s, &b, generation, err);
 }
 

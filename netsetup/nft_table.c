@@ -18,8 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cleanup.h"
+#include "nft_elem.h"
 #include "nft_expr.h"
 #include "nft_portmap.h"
 #include "str.h"
@@ -69,6 +71,7 @@ const struct nft_set_def nft_sets[NFT_N_SETS] = {
 	[NFT_FORWARD4] = SET("forward4", NFT_FIREWALL, TYPE_IP4, 4),
 	[NFT_FORWARD6] = SET("forward6", NFT_FIREWALL, TYPE_IP6, 16),
 	[NFT_BRIDGES] = SHARED("bridges", NFT_FIREWALL, TYPE_IFNAME, 16),
+	[NFT_LAST_DEL] = SET("last-del", 0, TYPE_MARK, 4),
 	[NFT_SAME_BRIDGE] = SHARED("same-bridge", NFT_FIREWALL, PAIR(TYPE_IFNAME, TYPE_IFNAME), 32),
 };
 
@@ -354,6 +357,7 @@ static int put_all(struct nft_socket *s, struct nft_batch *b, unsigned what, con
 
 	put_table(b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
 	put_set(b, NFT_OWNERS);
+	put_set(b, NFT_LAST_DEL);
 	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
 		if (groups[i]->what & what)
 			put_group(b, groups[i]);
@@ -450,10 +454,30 @@ int nft_table_drop(struct nft_socket *s, struct error *err)
 	return code;
 }
 
+/* The one element of the set `last-del`. */
+static struct nft_elem own_name(void)
+{
+	struct nft_elem e = {.key.set = NFT_LAST_DEL};
+	uint32_t pid = (uint32_t)getpid();
+
+	memcpy(e.key.key, &pid, sizeof(pid));
+	return e;
+}
+
+void nft_table_put_last_del(struct nft_batch *b)
+{
+	struct nft_elem own = own_name();
+
+	nft_elem_flush(b, NFT_LAST_DEL);
+	nft_elem_add(b, &own, "process", NULL, 0);
+}
+
 void nft_table_drop_later(struct nft_socket *s)
 {
 	auto_batch struct nft_batch b = {0};
+	struct nft_elem own = own_name();
 
+	nft_elem_del(&b, &own.key); /* it must be there */
 	put_drop(&b);
 	nft_commit_later(s, &b);
 }

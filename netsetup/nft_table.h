@@ -32,6 +32,7 @@ enum nft_set_id {
 	NFT_FORWARD6 = 18,
 	NFT_BRIDGES = 19,
 	NFT_SAME_BRIDGE = 20,
+	NFT_LAST_DEL = 21,
 	NFT_N_SETS
 };
 
@@ -102,8 +103,11 @@ int nft_table_make(struct nft_socket *s, unsigned what, const struct nft_net_nam
 /* Deletes the table when nobody has anything in it. With attachments in it, or without a table, it is success and does
  * nothing: the kernel itself refuses, so nothing can come between looking and deleting. */
 int nft_table_drop(struct nft_socket *s, struct error *err);
-/* The same, NFT_LATER_MS after this process has ended: making the table costs more than the rest of an attachment's
- * nftables, and where one container goes the next often comes. Takes the socket. */
+/* The same, NFT_LATER_MS after this process has ended, and only if no other DEL has left its name since: making the
+ * table costs more than the rest of an attachment's nftables, and where one container goes the next often comes. Takes
+ * the socket. */
 void nft_table_drop_later(struct nft_socket *s);
+/* Leaves this process's name as the last DEL's. */
+void nft_table_put_last_del(struct nft_batch *b);
 
 #endif
