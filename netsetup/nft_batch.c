@@ -99,37 +99,49 @@ static void wait_ms(long ms)
 	nanosleep(&t, NULL);
 }
 
+static void send_late(const struct late *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].len)
+			send(l->v[i].fd, l->v[i].transaction, l->v[i].len, 0);
+}
+
 /* The child: it shares the memory (nothing is copied for it), has its own stack and its own table of descriptors,
  * and makes only system calls. Nothing but the sockets may stay open in it: somebody may be reading our output to
  * its end. */
 ON_OWN_STACK static int hold_sockets(void *arg)
 {
 	struct late *l = arg;
+	sigset_t all;
 
+	/* A second Ctrl-C is not meant for it. */
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
 	for (size_t i = 0; i < l->n; i++)
 		l->v[i].fd = fcntl(l->v[i].fd, F_DUPFD, LATE_FD);
 	close_range(0, LATE_FD - 1, 0);
 	if (l->anything_to_send)
 		wait_ms(NFT_LATER_MS);
-	for (size_t i = 0; i < l->n; i++)
-		if (l->v[i].len)
-			send(l->v[i].fd, l->v[i].transaction, l->v[i].len, 0);
+	send_late(l);
 	wait_ms(LATE_MS);
 	_exit(0);
 }
 
 static void close_late(void)
 {
-	char *memory = MAP_FAILED;
+	pid_t child = -1;
+	char *memory;
 
-	if (late.n)
-		memory = mmap(NULL, LATE_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1,
-			      0);
+	if (late.n == 0)
+		return;
+	memory = mmap(NULL, LATE_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	/* Its parent is whoever reaps orphans, because we end before it does. */
 	if (memory != MAP_FAILED) {
 		memcpy(memory, &late, sizeof(late));
-		clone(hold_sockets, memory + LATE_STACK, CLONE_VM | SIGCHLD, memory);
+		child = clone(hold_sockets, memory + LATE_STACK, CLONE_VM | SIGCHLD, memory);
 	}
+	if (child < 0)
+		send_late(&late); /* now, then */
 	for (size_t i = 0; i < late.n; i++)
 		close(late.v[i].fd);
 	late.n = 0;

@@ -97,6 +97,15 @@ wait_for() {
 	done
 }
 
+# no_table [NETNS]: the nftables table is gone, or goes: half a second after its last owner.
+no_table() {
+	wait_for 5 no_table_now "$@"
+}
+
+no_table_now() {
+	! ${1:+ip netns exec "$1"} nft list table inet netsetup 2>/dev/null
+}
+
 status_is() {
 	[ "$(nsrun state "$1" | jq -r .status)" = "$2" ]
 }

@@ -111,12 +111,3 @@ detach() {
 rules() {
 	nft -s -t list table inet netsetup
 }
-
-# It goes half a second after the last owner.
-no_table() {
-	wait_for 5 no_table_now
-}
-
-no_table_now() {
-	! nft list table inet netsetup 2>/dev/null
-}
