@@ -46,7 +46,7 @@ start() {
 	sane_run nsrun exec --pid-file /nowhere/pid c true
 	[ "$status" -eq 255 ]
 	nsrun kill c KILL
-	wait_for 2 status_is c stopped
+	wait_for 10 status_is c stopped
 	sane_run nsrun exec c true
 	[ "$status" -eq 255 ]
 	[[ "$output" == *"cannot exec in a stopped container"* ]]
@@ -118,7 +118,7 @@ start() {
 @test "signals are forwarded" {
 	start
 	"$NSRUN" --root "$ROOT" exec c sh -c 'trap "exit 6" TERM; echo up; while :; do sleep 0.05; done' >"$BATS_TEST_TMPDIR/out" 3>&- &
-	wait_for 3 grep -q up "$BATS_TEST_TMPDIR/out"
+	wait_for 10 grep -q up "$BATS_TEST_TMPDIR/out"
 	kill $!
 	status=0
 	wait $! || status=$?

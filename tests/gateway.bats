@@ -98,7 +98,7 @@ all_run() {
 	kill -9 "$(cut -d' ' -f1 /run/netsetup/wireguard/*/pid)"
 	wait_for 5 has_new_tunnel
 	nsrun service one reload wireguard
-	wait_for 2 has_reloaded
+	wait_for 10 has_reloaded
 	nsrun delete --force one
 }
 

@@ -105,7 +105,7 @@ remove_pair() {
 	[[ "$output" == *"nobody"* ]]
 	make_bundle
 	nsrun run -d -b "$BUNDLE" ended
-	wait_for 2 status_is ended stopped
+	wait_for 10 status_is ended stopped
 	sane_run nsrun graph ended
 	[ "$status" -eq 1 ]
 	[[ "$output" == *"ended is stopped"* ]]

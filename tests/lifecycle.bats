@@ -24,7 +24,7 @@ pid_of() {
 	[ "$status" -eq 1 ]
 	[[ "$output" == *"cannot delete container c that is not stopped: running"* ]]
 	nsrun kill c KILL
-	wait_for 2 status_is c stopped
+	wait_for 10 status_is c stopped
 	[ "$(nsrun state c | jq .pid)" = 0 ]
 	sane_run nsrun start c
 	[ "$status" -eq 1 ]
@@ -54,7 +54,7 @@ pid_of() {
 	make_bundle
 	config_args sh -c 'trap "exit 5" USR1; echo up; while :; do sleep 0.05; done'
 	"$NSRUN" --root "$ROOT" run -b "$BUNDLE" c >"$BATS_TEST_TMPDIR/out" 3>&- &
-	wait_for 3 grep -q up "$BATS_TEST_TMPDIR/out"
+	wait_for 10 grep -q up "$BATS_TEST_TMPDIR/out"
 	kill -USR1 $!
 	status=0
 	wait $! || status=$?
@@ -148,7 +148,7 @@ pid_of() {
 	sane_run nsrun start c
 	[ "$status" -eq 1 ]
 	[[ "$output" == *"exec /etc/passwd: exec format error"* ]]
-	wait_for 2 status_is c stopped
+	wait_for 10 status_is c stopped
 	nsrun delete c
 	chmod -x "$BUNDLE/rootfs/etc/passwd"
 }
@@ -190,7 +190,7 @@ c" ]
 	config_args sh -c 'sleep 100 & sleep 101 & wait'
 	nsrun run -d -b "$BUNDLE" c
 	three() { [ "$(nsrun ps -f json c | jq length)" = 3 ]; }
-	wait_for 2 three
+	wait_for 10 three
 	[ "$(nsrun ps -f json c | jq '.[0]')" = "$(pid_of c)" ]
 	[[ "$(nsrun ps c | head -1)" == UID*PID*CMD ]]
 	[ "$(nsrun ps c | grep -c sleep)" = 3 ] # the shell names them, too
@@ -202,13 +202,13 @@ c" ]
 	make_bundle
 	config_args sh -c 'trap "echo got-usr1" USR1; trap "exit 0" TERM; echo up; while :; do sleep 0.02; done'
 	nsrun run -d -b "$BUNDLE" c >"$BATS_TEST_TMPDIR/out" 3>&-
-	wait_for 3 grep -q up "$BATS_TEST_TMPDIR/out"
+	wait_for 10 grep -q up "$BATS_TEST_TMPDIR/out"
 	nsrun kill c SIGUSR1
-	wait_for 2 grep -q got-usr1 "$BATS_TEST_TMPDIR/out"
+	wait_for 10 grep -q got-usr1 "$BATS_TEST_TMPDIR/out"
 	sane_run nsrun kill c NOSUCH
 	[ "$status" -eq 1 ]
 	nsrun kill c 15
-	wait_for 2 status_is c stopped
+	wait_for 10 status_is c stopped
 	sane_run nsrun kill c
 	[ "$status" -eq 1 ]
 	[[ "$output" == *"container not running"* ]]
@@ -226,7 +226,7 @@ c" ]
 	config_args sh -c 'sleep 4321 & sleep 4321 & (sleep 4321 &); wait'
 	nsrun run -d -b "$BUNDLE" c
 	four() { [ "$(nsrun ps -f json c | jq length)" -ge 3 ]; }
-	wait_for 2 four
+	wait_for 10 four
 	nsrun delete --force c
 	[ -z "$(pgrep -f 'sleep 4321')" ]
 }
@@ -356,7 +356,7 @@ c" ]
 	printf '#!/proc/self/exe\n' >"$BUNDLE/rootfs/self" && chmod +x "$BUNDLE/rootfs/self"
 	run "$BATS_TEST_TMPDIR/nsrun" --root "$ROOT" run -b "$BUNDLE" self
 	cmp "$NSRUN" "$BATS_TEST_TMPDIR/nsrun"
-	wait_for 3 status_is spy stopped
+	wait_for 10 status_is spy stopped
 	not grep -q written "$BATS_TEST_TMPDIR/spy"
 	cmp "$NSRUN" "$BATS_TEST_TMPDIR/nsrun"
 	nsrun delete spy
@@ -407,7 +407,7 @@ c" ]
 	make_bundle
 	config '.hooks = {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "2"]}]}'
 	"$NSRUN" --root "$ROOT" create -b "$BUNDLE" c 3>&- &
-	wait_for 2 pgrep -P $! -x nsrun
+	wait_for 10 pgrep -P $! -x nsrun
 	local init
 	init=$(pgrep -P $! -x nsrun)
 	status_is c creating

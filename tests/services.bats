@@ -191,7 +191,7 @@ ready_after() {
 	for kind in fd tcp tcp6 unix exec file device; do
 		echo "$kind: $(ready_after $kind)"
 		[ "$(ready_after $kind)" -ge 280 ]
-		[ "$(ready_after $kind)" -lt 3000 ]
+		[ "$(ready_after $kind)" -lt 10000 ]
 	done
 	down
 }
@@ -511,7 +511,7 @@ four_delays() {
 	sleep 0.3
 	status_is g running
 	nsrun kill g TERM
-	wait_for 3 status_is g stopped
+	wait_for 10 status_is g stopped
 	nsrun logs g nsrun | grep -q "asked to stop again: hurrying"
 	nsrun delete g
 }

@@ -98,7 +98,7 @@ wg() { # NAME JQ-PROGRAM over the device's state
 @test "two of them with one name greet each other at once, and CHECK verifies" {
 	add one
 	add two
-	wait_for 4 reaches
+	wait_for 10 reaches
 	[ "$(wg one '(now - .peers[0].latestHandshake) < 10')" = true ]
 	[ "$(wg one '.peers[0].rxBytes > 0 and .peers[0].txBytes > 0')" = true ]
 	[ "$(wg one '.peers[0].allowedIPs | join(" ")')" = "0.0.0.0/0 ::/0" ]
@@ -110,7 +110,7 @@ wg() { # NAME JQ-PROGRAM over the device's state
 	ip -n one addr add 10.9.0.1/32 dev wg0
 	edit one '.peers += [{publicKey: "'"$KEY_ONE"'"}]'
 	kill -9 "$(daemon_pid one)"
-	wait_for 2 test ! -e "/proc/$(daemon_pid one)/fd/0"
+	wait_for 10 test ! -e "/proc/$(daemon_pid one)/fd/0"
 	run "$NETSETUP" check --id c-one --netns /run/netns/one
 	[ "$status" -eq 1 ]
 	del one
@@ -211,7 +211,7 @@ wg() { # NAME JQ-PROGRAM over the device's state
 	add one
 	add two
 	[ "$(ip -n one -d -j link show wg0 | jq -r '.[0].linkinfo.info_kind')" = wireguard ]
-	wait_for 4 reaches
+	wait_for 10 reaches
 	[ "$(wg one '.peers[0].allowedIPs | length')" = 201 ]
 	[ "$(wg one '(now - .peers[0].latestHandshake) < 10')" = true ]
 	"$NETSETUP" check --id c-one --netns /run/netns/one
@@ -244,7 +244,7 @@ wg() { # NAME JQ-PROGRAM over the device's state
 			"$NETSETUP" gc
 			ip netns add one
 		fi
-		wait_for 2 nothing_left
+		wait_for 10 nothing_left
 	done
 }
 
@@ -256,7 +256,7 @@ nothing_left() {
 @test "keep makes the device again, reloads peers, and leaves it when it ends" {
 	add one
 	add two
-	wait_for 4 reaches
+	wait_for 10 reaches
 	"$NETSETUP" keep --id c-one "wg0=$PWD/one.conflist" 3>&- 2>keep.log &
 	keeper=$!
 	old=$(daemon_pid one)
@@ -269,11 +269,11 @@ nothing_left() {
 	edit one '.peers += [{publicKey: "'"$other"'", allowedIPs: ["10.99.0.0/16"]}]'
 	shake=$(wg one '.peers[0].latestHandshake')
 	kill -HUP $keeper
-	wait_for 2 peers_are one 2
+	wait_for 10 peers_are one 2
 	[ "$(wg one '[.peers[].latestHandshake] | max')" = "$shake" ]
 	edit one 'del(.peers[1])'
 	kill -HUP $keeper
-	wait_for 2 peers_are one 1
+	wait_for 10 peers_are one 1
 	kill -TERM $keeper
 	wait $keeper
 	reaches
