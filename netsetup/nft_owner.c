@@ -175,7 +175,7 @@ static int remove_once(struct nft_socket *s, const char *mark, unsigned what, st
 
 	if (code == 0)
 		code = nft_owner_load(s, mark, what, &keys, &n, &entries, err);
-	if (code < 0 || entries == 0)
+	if (code < 0)
 		return code;
 	found = calloc(n + 1, sizeof(*found));
 	if (!found)
@@ -197,8 +197,10 @@ static int remove_once(struct nft_socket *s, const char *mark, unsigned what, st
 		nft_owner_key(mark, what, i, &entry);
 		nft_elem_del(&b, &entry);
 	}
+	/* Also when there was nothing: who made the table may have been killed before it put its elements in. */
 	nft_table_put_last_del(&b);
-	return nft_commit(s, &b, generation, err);
+	code = nft_commit(s, &b, generation, err);
+	return code == -ENOENT && entries == 0 ? 0 : code;
 }
 
 int nft_owner_remove(struct nft_socket *s, const char *mark, unsigned what, struct error *err)

@@ -231,18 +231,37 @@ static void set_byte_order(struct nftnl_set *s, const struct nft_set_def *d)
 	nftnl_udata_buf_free(u);
 }
 
-static void put_set(struct nft_batch *b, uint32_t id)
+/* A set by its name; NULL without memory. */
+static struct nftnl_set *begin_set(struct nft_batch *b, uint32_t id)
 {
-	const struct nft_set_def *d = &nft_sets[id];
 	struct nftnl_set *s = nftnl_set_alloc();
-	struct nlmsghdr *m;
 
 	if (!s) {
 		b->failed = true;
-		return;
+		return NULL;
 	}
 	nftnl_set_set_str(s, NFTNL_SET_TABLE, NFT_TABLE);
-	nftnl_set_set_str(s, NFTNL_SET_NAME, d->name);
+	nftnl_set_set_str(s, NFTNL_SET_NAME, nft_sets[id].name);
+	return s;
+}
+
+static void end_set(struct nft_batch *b, struct nftnl_set *s, uint16_t type, uint16_t flags, uint32_t id)
+{
+	struct nlmsghdr *m = nft_batch_begin(b, type, flags, nft_sets[id].name);
+
+	if (m)
+		nftnl_set_nlmsg_build_payload(m, s);
+	nft_batch_end(b, m);
+	nftnl_set_free(s);
+}
+
+static void put_set(struct nft_batch *b, uint32_t id)
+{
+	const struct nft_set_def *d = &nft_sets[id];
+	struct nftnl_set *s = begin_set(b, id);
+
+	if (!s)
+		return;
 	nftnl_set_set_u32(s, NFTNL_SET_ID, id);
 	nftnl_set_set_u32(s, NFTNL_SET_FLAGS, d->value_len ? NFT_SET_MAP : 0);
 	nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, d->key_type);
@@ -252,11 +271,7 @@ static void put_set(struct nft_batch *b, uint32_t id)
 		nftnl_set_set_u32(s, NFTNL_SET_DATA_LEN, d->value_len);
 	}
 	set_byte_order(s, d);
-	m = nft_batch_begin(b, NFT_MSG_NEWSET, NLM_F_CREATE, d->name);
-	if (m)
-		nftnl_set_nlmsg_build_payload(m, s);
-	nft_batch_end(b, m);
-	nftnl_set_free(s);
+	end_set(b, s, NFT_MSG_NEWSET, NLM_F_CREATE, id);
 }
 
 static void flush_chain(struct nft_batch *b, const char *name)
@@ -422,20 +437,10 @@ int nft_table_make(struct nft_socket *s, unsigned what, const struct nft_net_nam
 /* Without NLM_F_NONREC the kernel would delete a set with all that is in it. */
 static void put_drop(struct nft_batch *b)
 {
-	struct nftnl_set *s = nftnl_set_alloc();
-	struct nlmsghdr *m;
+	struct nftnl_set *owners = begin_set(b, NFT_OWNERS);
 
-	if (!s) {
-		b->failed = true;
-		return;
-	}
-	nftnl_set_set_str(s, NFTNL_SET_TABLE, NFT_TABLE);
-	nftnl_set_set_str(s, NFTNL_SET_NAME, nft_sets[NFT_OWNERS].name);
-	m = nft_batch_begin(b, NFT_MSG_DELSET, NLM_F_NONREC, nft_sets[NFT_OWNERS].name);
-	if (m)
-		nftnl_set_nlmsg_build_payload(m, s);
-	nft_batch_end(b, m);
-	nftnl_set_free(s);
+	if (owners)
+		end_set(b, owners, NFT_MSG_DELSET, NLM_F_NONREC, NFT_OWNERS);
 	put_table(b, NFT_MSG_DELTABLE, 0);
 }
 
