@@ -1,7 +1,6 @@
 #include "wg_conf.h"
 
 #include <arpa/inet.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -95,7 +94,7 @@ static int resolve_name(const char *host, struct ipaddr *ret, struct error *err)
 	enum { TIMEOUT_MS = 30000, NOT_FOUND = 2 };
 	auto_free char *getent = spawn_find("getent", NULL);
 	auto_buf struct buf out = {0};
-	char *argv[] = {"getent", "ahosts", (char *)host, NULL}, text[SPAWN_STATUS_SIZE];
+	char *argv[] = {"getent", "--", "ahosts", (char *)host, NULL}, text[SPAWN_STATUS_SIZE];
 	struct spawn s = {.path = getent, .argv = argv, .output = &out, .timeout_ms = TIMEOUT_MS};
 	int status, code;
 
@@ -104,33 +103,31 @@ static int resolve_name(const char *host, struct ipaddr *ret, struct error *err)
 	code = spawn_run(&s, &status, err);
 	if (code < 0)
 		return error_wrap(err, "cannot run getent");
-	if (!WIFEXITED(status) || WEXITSTATUS(status) == NOT_FOUND)
+	if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_FOUND)
 		return error_set(err, CNI_TRY_AGAIN, "no address found");
-	if (WEXITSTATUS(status) != 0 || out.failed || !out.len)
+	if (status != 0)
 		return error_set(err, CNI_TRY_AGAIN, "getent %s", spawn_status(status, text));
-	out.data[strcspn(out.data, " \t\n")] = '\0';
+	if (out.failed || !out.len)
+		return out.failed ? error_oom(err) : error_set(err, CNI_TRY_AGAIN, "getent says nothing");
+	out.data[strcspn(out.data, " \t\n")] = '\0'; /* the first line's first word */
 	return ipaddr_parse(out.data, ret) < 0 ? error_set(err, CNI_TRY_AGAIN, "getent says '%s'", out.data) : 0;
 }
 
 static int resolve_endpoint(const char *s, union wg_endpoint *ret, struct error *err)
 {
 	struct ipaddr a;
-	char host[256], *scope;
+	char host[256];
 	const char *port = split_endpoint(s, host);
-	uint32_t number, link = 0;
+	uint32_t number;
 
 	if (!port)
 		return error_set(err, CNI_INVALID_CONFIG,
 				 "endpoint '%s' is neither HOST:PORT nor [IPV6-ADDRESS]:PORT", s);
 	if (str_u32(port, 0, UINT16_MAX, &number) < 0)
 		return error_set(err, CNI_INVALID_CONFIG, "endpoint '%s': the port is no number below 65536", s);
-	scope = strchr(host, '%'); /* fe80::1%eth0 */
-	if (scope) {
-		*scope++ = '\0';
-		link = if_nametoindex(scope);
-		if (!link)
-			return error_set(err, CNI_TRY_AGAIN, "cannot resolve endpoint '%s': there is no interface %s", s, scope);
-	}
+	if (strchr(host, '%'))
+		return error_set(err, CNI_UNSUPPORTED_FIELD,
+				 "endpoint '%s': an address with its link is not supported; use one that is not link-local", s);
 	if (strchr(host, '/') || ipaddr_parse(host, &a) < 0) {
 		int code = resolve_name(host, &a, err);
 
@@ -139,7 +136,7 @@ static int resolve_endpoint(const char *s, union wg_endpoint *ret, struct error 
 	}
 	if (a.family == AF_INET6)
 		ret->in6 = (struct sockaddr_in6){
-			.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)number), .sin6_scope_id = link};
+			.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)number)};
 	else
 		ret->in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)number)};
 	memcpy(a.family == AF_INET6 ? (void *)&ret->in6.sin6_addr : &ret->in.sin_addr, a.bytes, (size_t)ipaddr_size(&a));

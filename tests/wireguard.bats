@@ -145,6 +145,19 @@ wg() { # NAME JQ-PROGRAM over the device's state
 	del one
 }
 
+@test "endpoints by name, and of IPv6" {
+	local endpoint want
+	while read -r endpoint want; do
+		conf one 51821 "$KEY_TWO" "$endpoint"
+		add one
+		[ "$(wg one '.peers[0].endpoint')" = "$want" ]
+		del one
+	done <<-'CASES'
+		localhost:51822 127.0.0.1:51822
+		[::1]:51822 [::1]:51822
+	CASES
+}
+
 @test "what is wrong is named, and leaves nothing" {
 	while IFS='|' read -r change message; do
 		conf one 51821 "$KEY_TWO" 127.0.0.1:51822
@@ -163,7 +176,8 @@ wg() { # NAME JQ-PROGRAM over the device's state
 		.peers[0].endpoint = "2001:db8::1:51820"|is neither
 		.peers[0].endpoint = "192.0.2.1:https"|endpoint '192.0.2.1:https': the port is no number
 		.peers[0].endpoint = "gateway.invalid:51820"|cannot resolve endpoint 'gateway.invalid:51820': no address found
-		.peers[0].endpoint = "[fe80::1%no-such-link]:51820"|there is no interface no-such-link
+		.peers[0].endpoint = "--help:51820"|cannot resolve endpoint '--help:51820': no address found
+		.peers[0].endpoint = "[fe80::1%eth0]:51820"|an address with its link is not supported
 		.peers[0].allowedIPs = ["10.0.0.0/99"]|allowedIPs[0]: '10.0.0.0/99'
 		.peers[0].persistentKeepalive = 70000|70000
 		.addresses = ["10.0.0.300"]|addresses[0]: '10.0.0.300'
