@@ -5,7 +5,8 @@
  * to 16 ms; whoever closes a netfilter socket meanwhile, having deleted something or not, waits for that, and holds
  * the lock which every transaction of that namespace needs. So a chain of plugins, or two processes one after the
  * other, would spend most of their time there. Sockets are therefore kept until the process ends, and closed some
- * time after that by a child that does nothing else, when there is nothing left to wait for. */
+ * time after that by a child, when there is nothing left to wait for. The same child sends what is not worth waiting
+ * for (nft_commit_later). */
 #include "nft_batch.h"
 
 #include <arpa/inet.h>
@@ -83,7 +84,7 @@ struct late {
 	struct {
 		int fd;
 		size_t len;
-		char transaction[256];
+		char transaction[NFT_LATER_SIZE];
 	} v[16];
 	size_t n;
 	bool anything_to_send;

@@ -65,9 +65,9 @@ int nft_generation(struct nft_socket *s, uint32_t *ret, struct error *err);
 /* Sends the messages as one transaction: all or nothing. generation 0: whatever the ruleset is now; else -ERESTART
  * when it has changed since. The first failure is returned (with the text). */
 int nft_commit(struct nft_socket *s, struct nft_batch *b, uint32_t generation, struct error *err);
-/* The same for a small one (two messages) that is to be tried NFT_LATER_MS after this process has ended, whatever comes
- * of it: the child that closes the socket sends it. Takes the socket. */
-enum { NFT_LATER_MS = 500 };
+/* The same for one of at most NFT_LATER_SIZE bytes (a longer one is not sent) that is to be tried NFT_LATER_MS after this
+ * process has ended, whatever comes of it: the child that closes the socket sends it. Takes the socket. */
+enum { NFT_LATER_MS = 500, NFT_LATER_SIZE = 384 };
 void nft_commit_later(struct nft_socket *s, struct nft_batch *b);
 
 #endif

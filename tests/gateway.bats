@@ -46,14 +46,16 @@ all_run() {
 	ip netns list | grep -q '^gateway'
 	ip netns exec gateway ip addr show br-client | grep -q 10.50.64.1/24
 	nsrun exec gateway hostname | grep -qx gateway
-	nsrun exec gateway cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding | grep -vq 0
+	nsrun exec gateway cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding >forwarding
+	[ "$(xargs <forwarding)" = "1 1" ]
 	nsrun exec gateway busybox nslookup gateway.fff.community | grep -q 10.50.64.1
 	nsrun exec gateway sh -c 'busybox wget -q -O - http://10.83.252.1:9100/metrics' | grep -q 'node_network_up{device="wg-peer"}'
 	[ -s gateway.key.pub ]
 	grep -qE '^[0-9T:.-]+Z? ?.*dnsmasq' log
 	nsrun kill gateway INT
 	wait $runner
-	grep -q '^status ' log
+	tail -n 1 log
+	grep -qx 'status 0' log
 	not nsrun state gateway
 	[ ! -e /run/netns/gateway ]
 }
@@ -114,7 +116,7 @@ has_reloaded() {
 	DEMO_DIR=$BATS_TEST_TMPDIR/demo "$TOP/contrib/demo/run.sh" >out 2>&1 3>&- || { cat out; false; }
 	cat out
 	for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17; do
-		grep -qE "^(ok|skip) $n " out
+		grep -q "^ok $n " out
 	done
 	not grep -q ^FAIL out
 	grep -q "first answer by name through the tunnel after" out

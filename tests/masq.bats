@@ -134,6 +134,19 @@ teardown() {
 	detach c1 c2
 }
 
+@test "the table ends after its last owner, whoever that is" {
+	serve out tcp 0.0.0.0 80
+	attach c1 "$NET"
+	detach c1
+	attach c2 "$NET"
+	sleep 1 # what waits for c1's end finds c2
+	asks c2 tcp 192.0.2.2 80 "out saw 192.0.2.1"
+	# Empty: as if an ADD had been killed after making it.
+	nft flush set inet netsetup owners
+	detach c2
+	no_table
+}
+
 @test "del without the namespace, and twice, takes everything back" {
 	attach c1 "$NET"
 	attach c2 "$NET"
