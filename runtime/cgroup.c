@@ -36,49 +36,13 @@ const struct cgroup_controller_info cgroup_controllers[CGROUP_CONTROLLERS] = {
 	{CG_HUGETLB, "hugetlb", "hugetlb", false},
 	{CG_RDMA, "rdma", "rdma", false},
 	{CG_MISC, "misc", "misc", false},
+	{CG_NET_CLS, "net_cls", NULL, false},
+	{CG_NET_PRIO, "net_prio", NULL, false},
 };
 
 enum { OWN_CGROUP_MAX = 64 * 1024 };
 
 /* --- what is asked for -------------------------------------------------------------------------------------- */
-
-static unsigned unified_needs(const struct json_map *unified)
-{
-	unsigned bits = 0;
-
-	for (size_t i = 0; i < unified->n; i++) {
-		size_t len = strcspn(unified->pairs[i].key, ".");
-
-		for (size_t k = 0; k < CGROUP_CONTROLLERS; k++) {
-			const char *name = cgroup_controllers[k].v2;
-
-			if (name && strlen(name) == len && strncmp(name, unified->pairs[i].key, len) == 0)
-				bits |= cgroup_controllers[k].bit;
-		}
-	}
-	return bits;
-}
-
-unsigned cgroup_needs(const struct spec_resources *r, bool v2)
-{
-	const struct spec_memory *m = r ? r->memory : NULL;
-	const struct spec_cpu *cpu = r ? r->cpu : NULL;
-	unsigned bits = 0;
-
-	if (!r)
-		return 0;
-	if (r->n_devices > 0 && !v2)
-		bits |= CG_DEVICES;
-	if (m && (m->limit || m->reservation || m->swap || m->has_swappiness || m->disable_oom_killer))
-		bits |= CG_MEMORY;
-	if (cpu && (cpu->shares || cpu->period || cpu->burst || cpu->quota || cpu->has_idle))
-		bits |= CG_CPU;
-	if (cpu && (!str_empty(cpu->cpus) || !str_empty(cpu->mems)))
-		bits |= CG_CPUSET;
-	if (r->pids)
-		bits |= CG_PIDS;
-	return v2 ? bits | unified_needs(&r->unified) : bits;
-}
 
 static int check_manager(const char *manager, struct error *err)
 {

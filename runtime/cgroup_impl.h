@@ -19,6 +19,8 @@ enum cgroup_controller {
 	CG_HUGETLB = 1 << 9,
 	CG_RDMA = 1 << 10,
 	CG_MISC = 1 << 11,
+	CG_NET_CLS = 1 << 12,
+	CG_NET_PRIO = 1 << 13,
 };
 
 struct cgroup_controller_info {
@@ -28,9 +30,9 @@ struct cgroup_controller_info {
 	bool usual;	/* joined when cgroupsPath is given: clients read it */
 };
 extern const struct cgroup_controller_info cgroup_controllers[];
-enum { CGROUP_CONTROLLERS = 12 };
+enum { CGROUP_CONTROLLERS = 14 };
 
-/* The controllers that resources name (v2: those that unified's keys name as well). */
+/* cgroup_limits.c. The controllers that resources name (v2: those that unified's keys name as well). */
 unsigned cgroup_needs(const struct spec_resources *r, bool v2);
 
 /* Reads a small file of a directory as text without the last newline; -ENOENT is left to the caller (no text). */

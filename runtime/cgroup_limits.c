@@ -26,6 +26,46 @@ struct limit {
 
 /* In properties that are numbers, 0 means unset: clients write it for what nobody chose. Exceptions say so. */
 
+/* --- controllers -------------------------------------------------------------------------------------------- */
+
+static unsigned unified_needs(const struct json_map *unified)
+{
+	unsigned bits = 0;
+
+	for (size_t i = 0; i < unified->n; i++) {
+		size_t len = strcspn(unified->pairs[i].key, ".");
+
+		for (size_t k = 0; k < CGROUP_CONTROLLERS; k++) {
+			const char *name = cgroup_controllers[k].v2;
+
+			if (name && strlen(name) == len && strncmp(name, unified->pairs[i].key, len) == 0)
+				bits |= cgroup_controllers[k].bit;
+		}
+	}
+	return bits;
+}
+
+unsigned cgroup_needs(const struct spec_resources *r, bool v2)
+{
+	const struct spec_memory *m = r ? r->memory : NULL;
+	const struct spec_cpu *cpu = r ? r->cpu : NULL;
+	unsigned bits = 0;
+
+	if (!r)
+		return 0;
+	if (r->n_devices > 0 && !v2)
+		bits |= CG_DEVICES;
+	if (m && (m->limit || m->reservation || m->swap || m->has_swappiness || m->disable_oom_killer))
+		bits |= CG_MEMORY;
+	if (cpu && (cpu->shares || cpu->period || cpu->burst || cpu->quota || cpu->has_idle))
+		bits |= CG_CPU;
+	if (cpu && (!str_empty(cpu->cpus) || !str_empty(cpu->mems)))
+		bits |= CG_CPUSET;
+	if (r->pids)
+		bits |= CG_PIDS;
+	return v2 ? bits | unified_needs(&r->unified) : bits;
+}
+
 /* --- values ------------------------------------------------------------------------------------------------- */
 
 static int print_i64(char out[VALUE_SIZE], int64_t n)
