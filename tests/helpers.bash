@@ -10,6 +10,14 @@ BUSYBOX=${BUSYBOX:-/bin/busybox}
 export NSRUN NETSETUP NSRUN_NETSETUP=$NETSETUP
 PATH=$PATH:/usr/sbin:/sbin
 
+# As whom the suites run: root, user (an ordinary one who has subordinate ids) or userns (root of a user namespace).
+MODE=${MODE:-root}
+
+# needs_root REASON: this test is for root of the machine alone.
+needs_root() {
+	[ "$MODE" = root ] || skip "needs root: $1"
+}
+
 nsrun() {
 	"$NSRUN" --root "$ROOT" "$@"
 }
@@ -67,11 +75,30 @@ make_bundle() {
 	  }
 	}
 	JSON
+	[ "$MODE" != user ] || config .
+}
+
+# The first subordinate id of the user that the suite runs as, from /etc/subuid or /etc/subgid.
+subid() {
+	awk -F: -v user="$(id -un)" '$1 == user { print $2; exit }' "$1"
+}
+
+# A user's container needs a user namespace: 0 is the user, 1.. are the subordinate ids. One that a test asks for stays.
+userns_filter() {
+	[ "$MODE" = user ] || { echo .; return; }
+	: "${SUBUID:=$(subid /etc/subuid)}" "${SUBGID:=$(subid /etc/subgid)}"
+	cat <<-JQ
+	if any(.linux.namespaces[]?; .type == "user") then . else
+	  .linux.namespaces += [{"type": "user"}] |
+	  .linux.uidMappings = [{"containerID": 0, "hostID": $UID, "size": 1}, {"containerID": 1, "hostID": $SUBUID, "size": 65535}] |
+	  .linux.gidMappings = [{"containerID": 0, "hostID": $(id -g), "size": 1}, {"containerID": 1, "hostID": $SUBGID, "size": 65535}]
+	end
+	JQ
 }
 
 # Edits the current bundle's config.json: config '.process.args = ["sh"]'; further arguments go to jq.
 config() {
-	jq "$1" "$BUNDLE/config.json" "${@:2}" >"$BUNDLE/config.json.new"
+	jq "($1) | $(userns_filter)" "$BUNDLE/config.json" "${@:2}" >"$BUNDLE/config.json.new"
 	mv "$BUNDLE/config.json.new" "$BUNDLE/config.json"
 }
 
