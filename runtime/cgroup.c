@@ -358,7 +358,7 @@ static bool is_plausible(const char *path, bool v2)
 	return rest[0] && rest[0] != '/';
 }
 
-int cgroup_from_paths(char *const *paths, struct cgroup *ret, struct error *err)
+int cgroup_from_paths(char *const *paths, const char *unit, struct cgroup *ret, struct error *err)
 {
 	struct cgroup c = {.dir_fd = -1};
 	struct statfs fs;
@@ -375,6 +375,8 @@ int cgroup_from_paths(char *const *paths, struct cgroup *ret, struct error *err)
 		else
 			r = error_set(err, EINVAL, "state.json: \"%s\" is not the path of a container's cgroup", *paths);
 	}
+	if (r == 0 && unit && !(c.unit = strdup(unit)))
+		r = error_oom(err);
 	if (r < 0)
 		cgroup_close(&c);
 	else
@@ -389,6 +391,7 @@ void cgroup_close(struct cgroup *c)
 		close_fd(&c->dirs[i].join_fd);
 	}
 	c->n = 0;
+	cleanup_free(&c->unit);
 	close_fd(&c->dir_fd);
 }
 

@@ -23,6 +23,7 @@ struct cgroup {
 	size_t n;	 /* the container's own come first, parents after them, in the order of removal */
 	struct cgroup_dir dirs[64];
 	int dir_fd;	 /* v2: for CLONE_INTO_CGROUP; -1 otherwise */
+	char *unit;	 /* systemd's name of dirs[0]: "nsrun-ID.scope"; NULL with cgroupfs */
 };
 
 /* Decides on the directories (nothing is made). n is 0 when no cgroup work is asked for. id names the default path.
@@ -43,8 +44,8 @@ int cgroup_open(struct cgroup *c, struct error *err);
 int cgroup_follow(struct cgroup *c, pid_t pid, struct error *err);
 /* Moves another process into all of them; waits for a grace period. */
 int cgroup_join(const struct cgroup *c, pid_t pid, struct error *err);
-/* The plan again from state.json's paths. */
-int cgroup_from_paths(char *const *paths, struct cgroup *ret, struct error *err);
+/* The plan again from state.json's paths and unit (NULL: there is none). */
+int cgroup_from_paths(char *const *paths, const char *unit, struct cgroup *ret, struct error *err);
 /* Sends a signal to every process in it; SIGKILL: until none is left. */
 int cgroup_kill(const struct cgroup *c, int signo, struct error *err);
 int cgroup_freeze(const struct cgroup *c, bool frozen, struct error *err);
@@ -62,5 +63,9 @@ int cgroup_limits(const struct cgroup *c, const struct spec_resources *r, struct
  * and devices.allow in the directory; v2: an eBPF program, replacing those that are attached. */
 int cgroup_devices_v1(const char *dir, const struct spec_resources *r, struct error *err);
 int cgroup_devices_v2(int dir_fd, const struct spec_resources *r, struct error *err);
+
+/* cgroup_systemd.c: tells systemd the new limits of c->unit (which must not be NULL), those that it knows. It writes them
+ * to the files itself; what it does not know remains to be written. */
+int cgroup_systemd_update(const struct cgroup *c, const struct spec_resources *r, struct error *err);
 
 #endif

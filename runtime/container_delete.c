@@ -50,7 +50,7 @@ static int remove_cgroups(const struct container *c, struct error *err)
 
 	if (!c->state.cgroups || !c->state.cgroups[0])
 		return 0;
-	rc = cgroup_from_paths(c->state.cgroups, &cg, err);
+	rc = cgroup_from_paths(c->state.cgroups, c->state.unit, &cg, err);
 	if (rc < 0)
 		return rc;
 	rc = cgroup_remove(&cg, err);

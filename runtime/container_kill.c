@@ -108,7 +108,7 @@ static int cgroup_of(const struct container *c, struct cgroup *ret, struct error
 {
 	if (!c->state.cgroups || !c->state.cgroups[0])
 		return 0;
-	return cgroup_from_paths(c->state.cgroups, ret, err) < 0 ? -1 : 1;
+	return cgroup_from_paths(c->state.cgroups, c->state.unit, ret, err) < 0 ? -1 : 1;
 }
 
 int container_pids(struct container *c, pid_t **ret, struct error *err)

@@ -189,7 +189,7 @@ static int open_cgroup(struct exec *e, struct error *err)
 
 	if (rc < 0 || !paths)
 		return rc;
-	rc = cgroup_from_paths(paths, &e->cgroup, err);
+	rc = cgroup_from_paths(paths, NULL, &e->cgroup, err);
 	return rc < 0 ? rc : cgroup_open(&e->cgroup, err);
 }
 

@@ -39,6 +39,7 @@ static const struct json_field state_fields[] = {
 	F_U64(struct state, "startTime", start_time, 0),
 	F_MAP(struct state, "annotations", annotations, 0),
 	F_STRINGS(struct state, "cgroups", cgroups, 0),
+	F_STRING(struct state, "unit", unit, 0),
 	F_STRING(struct state, "netns", netns_name, 0),
 	F_U64(struct state, "netnsInode", netns_inode, 0),
 	F_STRINGS(struct state, "attachments", attachments, 0),
@@ -156,7 +157,7 @@ static bool is_frozen(const struct state *s)
 	struct cgroup c;
 	bool frozen;
 
-	if (!s->cgroups || cgroup_from_paths(s->cgroups, &c, NULL) < 0)
+	if (!s->cgroups || cgroup_from_paths(s->cgroups, s->unit, &c, NULL) < 0)
 		return false;
 	frozen = cgroup_is_frozen(&c);
 	cgroup_close(&c);

@@ -36,6 +36,7 @@ struct state {
 	struct json_map annotations;
 	/* Made on the host. */
 	char **cgroups;	     /* cgroup_from_paths() understands them (cgroup.h) */
+	const char *unit;    /* with the systemd driver: the name of its scope */
 	const char *netns_name; /* pinned in /run/netns */
 	uint64_t netns_inode;	/* the namespace's own, saved before it is pinned: what has another is somebody else's */
 	char **attachments;  /* interface names, in the order made */

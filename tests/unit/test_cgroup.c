@@ -102,7 +102,7 @@ static void from_paths(bool good, const char *path)
 {
 	char *paths[] = {(char *)path, NULL};
 	struct cgroup c = {.dir_fd = -1};
-	int r = cgroup_from_paths(paths, &c, NULL);
+	int r = cgroup_from_paths(paths, NULL, &c, NULL);
 
 	ok((r == 0) == good, "%s as a path of the state: %s", good ? "taken" : "refused", path);
 	cgroup_close(&c);
