@@ -171,14 +171,13 @@ start() {
 }
 
 @test "a user namespace" {
-	config '.linux.namespaces += [{"type": "user"}]
-		| .linux.uidMappings = [{"containerID": 0, "hostID": 100000, "size": 3000}] | .linux.gidMappings = .linux.uidMappings'
+	user_namespace 3000
 	start
 	[ "$(nsrun exec c id -u)" = 0 ]
 	[ "$(nsrun exec c readlink /proc/self/ns/user)" = "$(readlink "/proc/$P/ns/user")" ]
 	[ "$(nsrun exec -u 1000:1000 c id -u)" = 1000 ]
 	nsrun exec -d --pid-file "$BATS_TEST_TMPDIR/pid" -u 1000 c sleep 500
-	[ "$(stat -c %u /proc/"$(cat "$BATS_TEST_TMPDIR/pid")")" = 101000 ]
+	[ "$(stat -c %u /proc/"$(cat "$BATS_TEST_TMPDIR/pid")")" = $((HOST_ID + 1000)) ]
 	sane_run nsrun exec -u 5000 c true
 	[ "$status" -eq 255 ]
 	[[ "$output" == *"mapped"* ]]

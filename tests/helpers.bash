@@ -83,6 +83,13 @@ subid() {
 	awk -F: -v user="$(id -un)" '$1 == user { print $2; exit }' "$1"
 }
 
+# The first of 60000 ids that a container's user namespace can have to itself.
+case $MODE in
+root) HOST_ID=100000 ;;
+user) HOST_ID=$(subid /etc/subuid) ;;
+userns) HOST_ID=1000 ;;
+esac
+
 # A user's container needs a user namespace: 0 is the user, 1.. are the subordinate ids. One that a test asks for stays.
 userns_filter() {
 	[ "$MODE" = user ] || { echo .; return; }
@@ -94,6 +101,15 @@ userns_filter() {
 	  .linux.gidMappings = [{"containerID": 0, "hostID": $(id -g), "size": 1}, {"containerID": 1, "hostID": $SUBGID, "size": 65535}]
 	end
 	JQ
+}
+
+# user_namespace [SIZE]: gives the container a user namespace whose ids are $HOST_ID and those that follow, and nobody's else.
+user_namespace() {
+	config '.linux.namespaces |= map(select(.type != "user")) + [{"type": "user"}] |
+		.linux.uidMappings = [{"containerID": 0, "hostID": $first, "size": $size}] | .linux.gidMappings = .linux.uidMappings' \
+		--argjson first "$HOST_ID" --argjson size "${1:-60000}"
+	chmod go+rx "$BATS_TEST_TMPDIR" "$BATS_FILE_TMPDIR"
+	chmod -R go+rX "$BUNDLE"
 }
 
 # Edits the current bundle's config.json: config '.process.args = ["sh"]'; further arguments go to jq.

@@ -267,15 +267,13 @@ c" ]
 
 @test "a user namespace with all others" {
 	make_bundle
-	config '.linux.namespaces += [{"type": "user"}, {"type": "cgroup"}]
-		| .linux.uidMappings = [{"containerID": 0, "hostID": 100000, "size": 1000}] | .linux.gidMappings = .linux.uidMappings
-		| .process.oomScoreAdj = 500'
+	config '.linux.namespaces += [{"type": "cgroup"}] | .process.oomScoreAdj = 500'
+	user_namespace 1000
 	config_args sh -c 'id -u; cat /proc/self/uid_map /proc/self/oom_score_adj; hostname; ls -d /dev/pts/ptmx'
-	chmod 755 "$BATS_TEST_TMPDIR" "$BATS_FILE_TMPDIR"
 	sane_run nsrun run -b "$BUNDLE" c
 	[ "$status" -eq 0 ]
 	[ "${lines[0]}" = 0 ]
-	[[ "${lines[1]}" =~ ^\ +0\ +100000\ +1000$ ]]
+	[[ "${lines[1]}" =~ ^\ +0\ +$HOST_ID\ +1000$ ]]
 	[ "${lines[2]}" = 500 ]
 	[ "${lines[3]}" = test ]
 }

@@ -28,12 +28,6 @@ setup() {
 	VOLUME=$BUNDLE/volume
 }
 
-add_user_namespace() {
-	config '.linux.namespaces += [{"type": "user"}] |
-		.linux.uidMappings = [{"containerID": 0, "hostID": 100000, "size": 65536}] | .linux.gidMappings = .linux.uidMappings'
-	chmod -R go+rX "$BUNDLE"
-}
-
 # --- file systems -------------------------------------------------------------------------------------------------
 
 @test "a tmpfs gets flags and data" {
@@ -309,7 +303,7 @@ add_user_namespace() {
 }
 
 @test "idmap with the container's mappings, which make the host's owners its own" {
-	add_user_namespace
+	user_namespace
 	mkdir "$BUNDLE/rootfs/mnt" "$BUNDLE/rootfs/plain"
 	chown 7:8 "$VOLUME/file"
 	config '.mounts += [{"destination": "/mnt", "source": "volume", "options": ["rbind", "idmap"]},
@@ -339,7 +333,7 @@ add_user_namespace() {
 # --- user namespaces ----------------------------------------------------------------------------------------------
 
 @test "a user namespace can show what its root cannot reach" {
-	add_user_namespace
+	user_namespace
 	mkdir -p "$BATS_TEST_TMPDIR/locked/inner"
 	echo secret >"$BATS_TEST_TMPDIR/locked/inner/file"
 	chmod 700 "$BATS_TEST_TMPDIR/locked"
@@ -349,7 +343,7 @@ add_user_namespace() {
 }
 
 @test "a source with flags of its own, in a user namespace" {
-	add_user_namespace
+	user_namespace
 	mount -t tmpfs -o nosuid,nodev,mode=755 t-source "$VOLUME/sub"
 	add_mount '{"destination": "/tmp", "source": "volume/sub", "options": ["bind", "ro"]}'
 	options_of /tmp
@@ -358,7 +352,7 @@ add_user_namespace() {
 }
 
 @test "sysfs and devpts in a user namespace that does not own what they show" {
-	add_user_namespace
+	user_namespace
 	config 'del(.linux.namespaces[] | select(.type == "network")) | .linux.uidMappings[0].size = 1 | .linux.gidMappings[0].size = 1'
 	add_mount '{"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]}'
 	run_sh 'test -d /sys/class/net/lo && test -c /dev/ptmx && awk "\$5 == \"/sys\" { print \$6 }" /proc/self/mountinfo'

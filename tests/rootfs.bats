@@ -8,12 +8,6 @@ run_sh() {
 	sane_run nsrun run -b "$BUNDLE" t
 }
 
-add_user_namespace() {
-	config '.linux.namespaces += [{"type": "user"}] |
-		.linux.uidMappings = [{"containerID": 0, "hostID": 100000, "size": 65536}] | .linux.gidMappings = .linux.uidMappings'
-	chmod -R go+rX "$BUNDLE"
-}
-
 # The container's process may do what root may.
 all_capabilities() {
 	config '.process.capabilities = ([.process.capabilities | to_entries[] | .value += ["CAP_SYS_ADMIN", "CAP_MKNOD", "CAP_DAC_OVERRIDE", "CAP_CHOWN"]] | from_entries)'
@@ -76,7 +70,7 @@ y" ]
 }
 
 @test "devices in a user namespace are the host's, and work" {
-	add_user_namespace
+	user_namespace
 	run_sh 'echo x >/dev/null && head -c 4 /dev/zero | wc -c && stat -c %t:%T /dev/null /dev/full'
 	[ "$status" -eq 0 ]
 	[ "$output" = $'4\n1:3\n1:7' ]
@@ -147,7 +141,7 @@ y" ]
 }
 
 @test "protection in a user namespace" {
-	add_user_namespace
+	user_namespace
 	config '.root.readonly = true | .linux.maskedPaths = ["/proc/keys", "/sys", "/proc/timer_list"] | .linux.readonlyPaths = ["/proc/sys"]'
 	run_sh 'ls /sys; cat /proc/timer_list; touch /x /proc/sys/kernel/domainname'
 	[ "$status" -ne 0 ]

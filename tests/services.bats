@@ -777,13 +777,13 @@ four_delays() {
 	   "ready": {"fd": 3}, "privateDirs": ["/run"]}
 	]}
 	JSON
-	config '.linux.namespaces += [{"type": "user"}] | .linux.uidMappings = [{"containerID": 0, "hostID": 100000, "size": 65536}] | .linux.gidMappings = .linux.uidMappings'
-	chown -R 100000:100000 "$BUNDLE/rootfs"
+	user_namespace
+	chown -R "$HOST_ID:$HOST_ID" "$BUNDLE/rootfs"
 	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR" "$BATS_TEST_TMPDIR/.." "$BUNDLE"
 	up
 	wait_for 5 svc_is a running
 	log_has a "a out 0"
-	log_has a "100000"
+	log_has a "$HOST_ID"
 	nsrun service g stop a
 	has_no_process "sleep 65432"
 	down
