@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "create_options.h"
 #include "error.h"
+#include "notify.h"
 #include "str.h"
 
 static const struct cli_option options[] = {
@@ -67,6 +68,9 @@ static int run_container(struct container *c, const char *id, const struct creat
 	rc = container_start(c, err);
 	if (rc < 0)
 		return clean_up(c, rc, err);
+	/* A supervisor in the foreground tells itself when its services are ready. */
+	if (c->report < 0)
+		notify_ready(o->detach ? c->state.pid : 0);
 	if (o->detach)
 		return 0;
 	rc = container_wait(c, err);
@@ -84,9 +88,13 @@ static int run(void *arg, int argc, char **argv)
 	(void)argc;
 	o->run = true;
 	o->foreground = !o->detach;
+	notify_open();
 	if (rc == 0)
 		rc = run_container(&c, id ? id : argv[0], o, &err);
-	return rc < 0 ? command_failed(&err) : rc;
+	if (rc >= 0)
+		return rc;
+	notify_status(err.msg);
+	return command_failed(&err);
 }
 
 const struct cli_command cmd_run = {

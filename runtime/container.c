@@ -131,6 +131,7 @@ void container_close(struct container *c)
 {
 	close_fd(&c->start_fd);
 	close_fd(&c->terminal);
+	close_fd(&c->report);
 	close_fd(&c->pidfd);
 	close_fd(&c->lock_fd);
 	close_fd(&c->dir_fd);

@@ -33,6 +33,7 @@ struct container {
 	int pidfd; /* of init; -1 when there is none (any more) */
 	int start_fd; /* run: the start channel of a container that this process has created; -1 otherwise */
 	int terminal; /* run: the master of its pty; -1 otherwise */
+	int report; /* run: what the supervisor tells (notify.h); -1 otherwise */
 	bool building; /* run: its init has been made and is told to start as soon as it is ready */
 };
 
@@ -67,7 +68,7 @@ int container_open(struct container *c, const char *id, bool lock, struct error 
 int container_load_spec(struct container *c, struct error *err);
 void container_close(struct container *c);
 #define auto_container __attribute__((cleanup(container_close)))
-#define CONTAINER_INIT {.dir_fd = -1, .lock_fd = -1, .pidfd = -1, .start_fd = -1, .terminal = -1}
+#define CONTAINER_INIT {.dir_fd = -1, .lock_fd = -1, .pidfd = -1, .start_fd = -1, .terminal = -1, .report = -1}
 
 /* Takes the lock of an open container. -ENOENT when it was deleted meanwhile. */
 int container_lock(struct container *c, struct error *err);

@@ -26,6 +26,7 @@
 #include "error.h"
 #include "fs.h"
 #include "log.h"
+#include "notify.h"
 #include "rootfs.h"
 #include "seal.h"
 #include "seccomp.h"
@@ -358,6 +359,8 @@ static int create(struct creation *cr, struct error *err)
 	rc = record(cr, err);
 	if (rc == 0 && cr->services)
 		rc = services_open(cr->services, cr->c, err);
+	if (rc == 0 && cr->services && cr->o->foreground && notify_is_open())
+		rc = services_open_reports(cr->services, &cr->c->report, err);
 	if (rc == 0)
 		rc = open_start_channel(cr, err);
 	if (rc == 0)

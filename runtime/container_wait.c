@@ -16,6 +16,7 @@
 #include "container.h"
 #include "error.h"
 #include "fs.h"
+#include "notify.h"
 #include "terminal.h"
 #include "wait.h"
 
@@ -42,7 +43,7 @@ int container_block_signals(struct error *err)
 struct waiting {
 	pid_t pid;
 	int pidfd;
-	int signals;
+	int signals, report;
 	struct terminal_relay relay;
 	int status; /* waitpid(2)'s, of pid */
 	bool ended;
@@ -82,26 +83,31 @@ static int wait_loop(struct waiting *w, struct error *err)
 {
 	reap(w); /* whoever ended before there was a signalfd */
 	while (!w->ended) {
-		struct pollfd p[1 + TERMINAL_RELAY_FDS] = {{.fd = w->signals, .events = POLLIN}};
-		nfds_t n = 1;
+		struct pollfd p[2 + TERMINAL_RELAY_FDS] = {
+			{.fd = w->signals, .events = POLLIN},
+			{.fd = w->report, .events = POLLIN},
+		};
+		nfds_t n = 2;
 
 		if (w->relay.open) {
-			terminal_relay_poll(&w->relay, p + 1);
+			terminal_relay_poll(&w->relay, p + 2);
 			n += TERMINAL_RELAY_FDS;
 		}
 		if (poll(p, n, -1) < 0 && errno != EINTR)
 			return error_sys(err, "cannot wait for process %d", w->pid);
 		if (p[0].revents)
 			take_signals(w);
-		if (w->relay.open && !w->ended && terminal_relay_step(&w->relay, p + 1) <= 0)
+		if (p[1].revents)
+			notify_take_reports(&w->report);
+		if (w->relay.open && !w->ended && terminal_relay_step(&w->relay, p + 2) <= 0)
 			terminal_relay_close(&w->relay);
 	}
 	return 0;
 }
 
-int wait_process(pid_t pid, int pidfd, int terminal, struct error *err)
+int wait_process(pid_t pid, int pidfd, int terminal, int report, struct error *err)
 {
-	struct waiting w = {.pid = pid, .pidfd = pidfd, .signals = -1, .relay = TERMINAL_RELAY_INIT};
+	struct waiting w = {.pid = pid, .pidfd = pidfd, .signals = -1, .report = report, .relay = TERMINAL_RELAY_INIT};
 	sigset_t set;
 	int rc = 0;
 
@@ -111,6 +117,7 @@ int wait_process(pid_t pid, int pidfd, int terminal, struct error *err)
 		rc = error_sys(err, "cannot make a signalfd");
 		if (terminal >= 0)
 			close(terminal);
+		close_fd(&w.report);
 		return rc;
 	}
 	if (terminal >= 0)
@@ -119,6 +126,7 @@ int wait_process(pid_t pid, int pidfd, int terminal, struct error *err)
 		rc = wait_loop(&w, err);
 	terminal_relay_close(&w.relay);
 	close(w.signals);
+	close_fd(&w.report);
 	if (rc < 0)
 		return rc;
 	return WIFSIGNALED(w.status) ? 128 + WTERMSIG(w.status) : WEXITSTATUS(w.status);
@@ -149,7 +157,7 @@ static void kill_orphans(void)
 
 int container_wait(struct container *c, struct error *err)
 {
-	int status = wait_process(c->state.pid, c->pidfd, take_fd(&c->terminal), err);
+	int status = wait_process(c->state.pid, c->pidfd, take_fd(&c->terminal), take_fd(&c->report), err);
 
 	if (status >= 0)
 		close_fd(&c->pidfd); /* it has ended, and was reaped */

@@ -348,7 +348,7 @@ static int run(struct exec *e, char **argv, struct error *err)
 	seal_release();
 	if (rc < 0 || e->o->detach)
 		return rc;
-	return wait_process(e->pid, e->pidfd, take_fd(&e->c->terminal), err);
+	return wait_process(e->pid, e->pidfd, take_fd(&e->c->terminal), -1, err);
 }
 
 int container_exec(struct container *c, const struct exec_options *o, char **argv, struct error *err)

@@ -11,7 +11,7 @@ static void reload_over(struct service *s, const char *problem)
 {
 	s->reloading = false;
 	s->reloads++;
-	snprintf(s->reload_error, sizeof(s->reload_error), "%s", problem ? problem : "");
+	snprintf(s->reload_error, sizeof(s->reload_error), "%.*s", (int)sizeof(s->reload_error) - 1, problem ? problem : "");
 	if (problem)
 		service_log_note(&s->log, "reload failed: %s", problem);
 	else
@@ -45,6 +45,25 @@ int service_command_reload(struct service *s, struct error *err)
 	s->reloading = true;
 	supervise_timer(s, TIMER_COMMAND, RELOAD_TIMEOUT_MS);
 	return 0;
+}
+
+uint64_t service_command_reload_all(struct supervisor *sup)
+{
+	uint64_t round = ++sup->reload_rounds;
+
+	for (size_t i = 0; i < sup->n; i++) {
+		struct service *s = &sup->list[i];
+		const struct reload_conf *r = &s->conf->reload;
+		struct error err = {0};
+
+		/* What is down reads its configuration when it starts. */
+		if ((!r->signo && !r->exec.process) || !service_state_is_up(s))
+			continue;
+		s->reload_round = round;
+		if (service_command_reload(s, &err) < 0)
+			reload_over(s, err.msg);
+	}
+	return round;
 }
 
 void service_command_undo(struct service *s)

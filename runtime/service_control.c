@@ -18,7 +18,7 @@ struct connection {
 	struct watch watch; /* fd -1: free */
 	struct supervisor *sup;
 	const struct operation *pending; /* NULL: nothing */
-	struct service *service;
+	struct service *service; /* NULL: all */
 	uint64_t deadline, reloads;
 };
 
@@ -102,12 +102,40 @@ static enum progress look_reloaded(const struct connection *c, struct error *err
 	return IMPOSSIBLE;
 }
 
+static int begin_reload_all(struct connection *c, struct error *err)
+{
+	(void)err;
+	c->reloads = service_command_reload_all(c->sup);
+	return 0;
+}
+
+static enum progress look_all_reloaded(const struct connection *c, struct error *err)
+{
+	const struct service *failed = NULL;
+
+	for (size_t i = 0; i < c->sup->n; i++) {
+		const struct service *s = &c->sup->list[i];
+
+		if (s->reload_round < c->reloads)
+			continue;
+		if (s->reloading)
+			return GOING;
+		if (*s->reload_error && !failed)
+			failed = s;
+	}
+	if (!failed)
+		return HAPPENED;
+	error_set(err, EIO, "service %s: reload failed: %s", failed->conf->name, failed->reload_error);
+	return IMPOSSIBLE;
+}
+
 static const struct operation operations[] = {
 	{"start", begin_start, look_up},
 	{"stop", begin_stop, look_down},
 	{"restart", begin_restart, look_up},
 	{"reload", begin_reload, look_reloaded},
 };
+static const struct operation reload_all = {"reload", begin_reload_all, look_all_reloaded};
 
 /* --- answers ------------------------------------------------------------------------------------------------- */
 
@@ -125,6 +153,19 @@ static void answer(struct connection *c, const struct services_reply *reply)
 static void answer_error(struct connection *c, const struct error *err)
 {
 	answer(c, &(struct services_reply){.error = err->msg});
+}
+
+static void answer_late(struct connection *c)
+{
+	const struct service *s = c->service;
+	struct error err;
+
+	if (s)
+		error_set(&err, ETIMEDOUT, "service %s is still %s after %d s", s->conf->name,
+			  word_name(service_state_words, s->state), SERVICES_TIMEOUT_S);
+	else
+		error_set(&err, ETIMEDOUT, "services are still being reloaded after %d s", SERVICES_TIMEOUT_S);
+	answer_error(c, &err);
 }
 
 static void answer_list(struct connection *c)
@@ -148,24 +189,32 @@ static void answer_list(struct connection *c)
 	answer(c, &(struct services_reply){.services = list, .n_services = sup->n});
 }
 
+static const struct operation *find_operation(const struct services_request *q)
+{
+	if (!q->service && strcmp(q->request, reload_all.name) == 0)
+		return &reload_all;
+	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
+		if (strcmp(operations[i].name, q->request) == 0)
+			return &operations[i];
+	return NULL;
+}
+
 static int begin(struct connection *c, const struct services_request *q, struct error *err)
 {
+	const struct operation *op = find_operation(q);
 	struct supervisor *sup = c->sup;
 	int at = q->service ? services_find(sup->conf, q->service) : -1;
 
-	for (size_t i = 0; i < ARRAY_SIZE(operations); i++) {
-		if (strcmp(operations[i].name, q->request) != 0)
-			continue;
-		if (at < 0)
-			return error_set(err, ENOENT, "there is no service \"%s\"", q->service ? q->service : "");
-		if (sup->stopping)
-			return error_set(err, ESHUTDOWN, "the container is stopping");
-		c->service = &sup->list[at];
-		c->deadline = supervise_now() + SERVICES_TIMEOUT_S * 1000;
-		c->pending = &operations[i];
-		return operations[i].begin(c, err);
-	}
-	return error_set(err, EINVAL, "there is no request \"%s\"", q->request);
+	if (!op)
+		return error_set(err, EINVAL, "there is no request \"%s\"", q->request);
+	if (at < 0 && op != &reload_all)
+		return error_set(err, ENOENT, "there is no service \"%s\"", q->service ? q->service : "");
+	if (sup->stopping)
+		return error_set(err, ESHUTDOWN, "the container is stopping");
+	c->service = at < 0 ? NULL : &sup->list[at];
+	c->deadline = supervise_now() + SERVICES_TIMEOUT_S * 1000;
+	c->pending = op;
+	return op->begin(c, err);
 }
 
 static void serve(struct connection *c, const char *text, size_t len)
@@ -250,9 +299,7 @@ uint64_t service_control_settle(struct supervisor *sup)
 		} else if (p == IMPOSSIBLE) {
 			answer_error(c, &err);
 		} else if (now >= c->deadline) {
-			error_set(&err, ETIMEDOUT, "service %s is still %s after %d s", c->service->conf->name,
-				  word_name(service_state_words, c->service->state), SERVICES_TIMEOUT_S);
-			answer_error(c, &err);
+			answer_late(c);
 		} else if (!next || c->deadline < next) {
 			next = c->deadline;
 		}

@@ -17,6 +17,8 @@ void services_free(struct services *s);
 /* Called in the parent, before clone3(): makes log/ and the listening control socket in the container's directory,
  * and opens namespaces of birth, so that init inherits descriptors and needs no path. */
 int services_open(struct services *s, const struct container *c, struct error *err);
+/* The supervisor will report to this descriptor of the foreground's (notify.h). */
+int services_open_reports(struct services *s, int *ret_foreground, struct error *err);
 
 /* After init is gone: waits until nothing of its services is left (their keepers kill them when it dies). Without a pid
  * namespace nothing else tells; a container without services is gone at once. -EBUSY after the timeout. */

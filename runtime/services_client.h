@@ -15,7 +15,7 @@ enum { SERVICES_PACKET_MAX = 128 << 10, SERVICES_TIMEOUT_S = 120 };
 
 struct services_request {
 	const char *request; /* "list", "start", "stop", "restart", "reload" */
-	const char *service; /* not for list */
+	const char *service; /* not for list; without it reload means all */
 };
 
 struct service_report {

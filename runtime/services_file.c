@@ -80,6 +80,7 @@ static const struct json_field service_fields[] = {
 	F_STRUCT(struct service_conf, "reload", reload, &reload_type, 0),
 	F_STRUCT(struct service_conf, "stop", stop, &stop_type, 0),
 	F_BOOL(struct service_conf, "oneshot", oneshot, 0),
+	F_BOOL(struct service_conf, "optional", optional, 0),
 	F_RAW(struct service_conf, "undo", undo.raw, 0),
 	F_STRINGS(struct service_conf, "privateDirs", private_dirs, JSON_ABSOLUTE),
 	F_STRING(struct service_conf, "netns", netns, 0),
@@ -234,7 +235,7 @@ int services_parse(const char *name, const char *text, size_t len, const struct 
 
 	if (!s)
 		return error_oom(err);
-	s->log_dir = s->control = s->lock = s->host_netns = s->null_fd = -1;
+	s->log_dir = s->control = s->lock = s->host_netns = s->null_fd = s->report = -1;
 	s->doc = json_parse(name, text, len, err);
 	rc = s->doc ? decode_all(s, name, defaults, err) : -EINVAL;
 	if (rc < 0) {
@@ -294,6 +295,7 @@ void services_free(struct services *s)
 	close_fd(&s->lock);
 	close_fd(&s->host_netns);
 	close_fd(&s->null_fd);
+	close_fd(&s->report);
 	seccomp_free(s->seccomp);
 	json_free(s->doc);
 	free(s);

@@ -98,6 +98,7 @@ struct service_conf {
 	struct reload_conf reload;
 	struct stop_conf stop;
 	bool oneshot;
+	bool optional; /* the container is ready without it */
 	char **private_dirs;
 	const char *netns; /* "host", or NULL: the container's */
 	/* Derived: indices of the services named in needs and wants. */
@@ -111,6 +112,7 @@ struct services {
 	struct seccomp_program *seccomp; /* of every program; NULL: none */
 	/* services_open() */
 	int log_dir, control, lock, host_netns, null_fd; /* -1: not opened */
+	int report; /* to the foreground (notify.h); -1: nobody listens */
 };
 
 extern const struct json_type services_type, service_type;

@@ -16,6 +16,7 @@
 #include "error.h"
 #include "fs.h"
 #include "netns.h"
+#include "notify.h"
 #include "services.h"
 #include "services_file.h"
 
@@ -89,6 +90,17 @@ int services_open(struct services *s, const struct container *c, struct error *e
 		return s->null_fd < 0 ? s->null_fd : 0;
 	s->host_netns = netns_open_self(err);
 	return s->host_netns < 0 ? s->host_netns : 0;
+}
+
+int services_open_reports(struct services *s, int *ret_foreground, struct error *err)
+{
+	int pair[2], rc = notify_report_pair(pair, err);
+
+	if (rc < 0)
+		return rc;
+	*ret_foreground = pair[0];
+	s->report = pair[1];
+	return 0;
 }
 
 int services_wait_gone(int dir_fd, uint64_t timeout_ms, struct error *err)

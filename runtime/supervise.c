@@ -144,19 +144,6 @@ static void asked_to_stop(struct supervisor *sup)
 	service_wish_hurry(sup, sup->terms == 2 ? HURRY_MS : AT_ONCE_MS);
 }
 
-static void reload_all(struct supervisor *sup)
-{
-	for (size_t i = 0; i < sup->n; i++) {
-		struct service *s = &sup->list[i];
-		struct error err = {0};
-
-		if (!s->conf->reload.signo && !s->conf->reload.exec.process)
-			continue;
-		if (service_command_reload(s, &err) < 0)
-			service_log_note(&s->log, "not reloaded: %s", err.msg);
-	}
-}
-
 /* What a lost keeper kept is ours now. Killing it brings up its own children, so this goes on until nothing comes. On a
  * PID 1 such orphans cannot be told from those of `nsrun exec`, and end with the container. */
 static void sweep(struct supervisor *sup)
@@ -210,7 +197,9 @@ static void hear_signal(struct watch *w, uint32_t events)
 	case SIGQUIT:
 		return asked_to_stop(sup);
 	case SIGHUP:
-		return reload_all(sup);
+		service_report_reloading(sup);
+		service_command_reload_all(sup);
+		return;
 	}
 }
 
@@ -306,7 +295,7 @@ static void close_others(const struct supervisor *sup)
 {
 	const struct services *c = sup->conf;
 	int own[] = {STDERR_FILENO, sup->epoll, sup->proc, sup->root, sup->own_netns, sup->signals.fd, sup->log.fd,
-		     sup->terminal.out.fd, c->log_dir, c->control, c->lock, c->host_netns, c->null_fd};
+		     sup->terminal.out.fd, c->log_dir, c->control, c->lock, c->host_netns, c->null_fd, c->report};
 	int *keep = calloc(ARRAY_SIZE(own) + 5 * sup->n, sizeof(*keep));
 	size_t n = ARRAY_SIZE(own);
 
@@ -346,6 +335,7 @@ static void loop(struct supervisor *sup)
 
 		service_state_settle(sup);
 		callers = service_control_settle(sup);
+		service_report_settle(sup);
 		if (sup->stopping && service_state_all_down(sup))
 			return;
 		/* One event at a time: what it leads to may close the descriptors of others. */

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include "error.h"
+#include "notify.h"
 #include "services_file.h"
 #include "str.h"
 
@@ -179,7 +180,7 @@ struct service {
 
 	/* service_command.c: reload or undo has ended; empty: well. */
 	bool reloading;
-	uint64_t reloads;
+	uint64_t reloads, reload_round;
 	char reload_error[256];
 };
 
@@ -232,6 +233,9 @@ void service_probe_timeout(struct service *s); /* timer */
 
 /* 0, or why it cannot be reloaded. Whether it worked is seen when `reloads` has grown. */
 int service_command_reload(struct service *s, struct error *err);
+/* All that can be and are up. Returns the number of this round: those with a reload_round of at least that took part, and
+ * have reload_error set anew once they are no longer reloading. */
+uint64_t service_command_reload_all(struct supervisor *sup);
 /* Runs the undo program; service_state_undone() is called when it has ended. */
 void service_command_undo(struct service *s);
 void service_command_changed(struct task *t);
@@ -255,8 +259,12 @@ struct supervisor {
 	bool stopping;
 	bool keeper_lost;   /* its orphans are being killed */
 	unsigned terms;	    /* how often it was asked to stop */
+	uint64_t reload_rounds;
 	uint64_t max_grace; /* of stops from now on */
 	int exit_status;
+	/* service_report.c */
+	bool all_came_up, reloading;
+	struct report reported;
 };
 
 uint64_t supervise_now(void); /* milliseconds */
@@ -272,5 +280,9 @@ int service_control_open(struct supervisor *sup, struct error *err);
 /* Answers those that wait for something which has happened or has become impossible; returns when to look again
  * (milliseconds of the clock), 0: no need. */
 uint64_t service_control_settle(struct supervisor *sup);
+
+/* Reports (service_report.c): tells the foreground what has changed; that a reload of everything begins. */
+void service_report_settle(struct supervisor *sup);
+void service_report_reloading(struct supervisor *sup);
 
 #endif

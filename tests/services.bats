@@ -422,7 +422,7 @@ four_delays() {
 
 # --- reload ------------------------------------------------------------------------------------------------------
 
-@test "reload sends the signal or runs the program, and reports its failure; HUP reloads all" {
+@test "reload sends the signal or runs the program, and reports its failure; HUP, and no name, reload all" {
 	services_bundle <<-'JSON'
 	{"services": [
 	  {"name": "sig", "process": {"args": ["sh", "-c", "trap 'echo again >>/tmp/sig' USR1; while :; do sleep 1000 & wait; done"]}, "reload": {"signal": "USR1"}},
@@ -447,7 +447,14 @@ four_delays() {
 	nsrun kill g HUP
 	twice() { [ "$(wc -l <"$T/sig")" = 2 ] && [ "$(wc -l <"$T/exe")" = 2 ]; }
 	wait_for 5 twice
+	sane_run nsrun service g reload
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"service bad: reload failed: exited with status 4"* ]]
+	[ "$(wc -l <"$T/exe")" = 3 ]
 	[ "$(svc sig restarts)" = 0 ]
+	sane_run nsrun service g restart
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"which service is to restart? Only reload takes all of them"* ]]
 	down
 }
 
