@@ -9,6 +9,7 @@ LIBEXECDIR ?= $(PREFIX)/libexec
 CNIDIR     ?= $(LIBEXECDIR)/netsetup
 DATADIR    ?= $(PREFIX)/share
 MANDIR     ?= $(DATADIR)/man
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
 
 BUILD  ?= build
 STATIC ?= 1
@@ -118,8 +119,9 @@ lint: deps-lint ## static analysis
 # The names by which CNI clients call netsetup stand in a directory of their own, so they never clash with a
 # distribution's plugins: CNI_PATH, or cni_plugin_dirs, is set to it.
 PLUGINS = bridge ptp loopback switch tuning portmap firewall wireguard host-local static
+UNITS   = nsrun@.service
 
-install: all ## install programs, CNI names, man pages and bundles under PREFIX
+install: all ## install programs, CNI names, man pages, units and bundles under PREFIX
 	install -D -m 755 $(BUILD)/nsrun $(DESTDIR)$(BINDIR)/nsrun
 	install -D -m 755 $(BUILD)/netsetup $(DESTDIR)$(BINDIR)/netsetup
 	install -d $(DESTDIR)$(CNIDIR)
@@ -128,11 +130,17 @@ install: all ## install programs, CNI names, man pages and bundles under PREFIX
 	install -D -m 644 netsetup/netsetup.8 $(DESTDIR)$(MANDIR)/man8/netsetup.8
 	install -d $(DESTDIR)$(DATADIR)/nsrun
 	cp -a contrib/gateway-bundle $(DESTDIR)$(DATADIR)/nsrun/
+	install -d $(DESTDIR)$(UNITDIR)
+	for unit in $(UNITS); do \
+		sed 's|@BINDIR@|$(BINDIR)|' contrib/systemd/$$unit >$(DESTDIR)$(UNITDIR)/$$unit && \
+		chmod 644 $(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
+	done
 
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(BINDIR)/nsrun $(DESTDIR)$(BINDIR)/netsetup
 	rm -rf $(DESTDIR)$(CNIDIR) $(DESTDIR)$(DATADIR)/nsrun
 	rm -f $(DESTDIR)$(MANDIR)/man8/nsrun.8 $(DESTDIR)$(MANDIR)/man8/netsetup.8
+	rm -f $(UNITS:%=$(DESTDIR)$(UNITDIR)/%)
 
 clean: ## remove build/
 	rm -rf $(BUILD)
