@@ -1,10 +1,12 @@
 #include "str.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "cleanup.h"
@@ -176,6 +178,32 @@ int str_u32(const char *s, uint32_t min, uint32_t max, uint32_t *ret)
 	if (rc == 0)
 		*ret = (uint32_t)n;
 	return rc;
+}
+
+int str_size(const char *s, int64_t *ret)
+{
+	static const char units[] = "kmgtp";
+	size_t digits = strspn(s, "0123456789"), len = digits;
+	const char *suffix, *unit;
+	long double size;
+
+	if (digits == 0)
+		return -EINVAL;
+	if (s[len] == '.')
+		len += 1 + strspn(s + len + 1, "0123456789");
+	suffix = s + len + (s[len] == ' ' && s[len + 1]);
+	unit = *suffix ? strchr(units, tolower((unsigned char)*suffix)) : NULL;
+	size = strtold(s, NULL);
+	if (unit) {
+		size *= (long double)(1ULL << (10 * (unit - units + 1)));
+		suffix++;
+	}
+	if (*suffix && strcasecmp(suffix, "b") != 0 && !(unit && strcasecmp(suffix, "ib") == 0))
+		return -EINVAL;
+	if (size >= (long double)INT64_MAX)
+		return -EINVAL;
+	*ret = (int64_t)size;
+	return 0;
 }
 
 static const struct {

@@ -40,6 +40,10 @@ int str_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
 int str_i64(const char *s, int64_t min, int64_t max, int64_t *ret);
 int str_u32(const char *s, uint32_t min, uint32_t max, uint32_t *ret);
 
+/* "64k", "1.5 GiB", "100": a size as people write it, in powers of 1024, with k, m, g, t, p in either case and an optional "b"
+ * or "ib" after it. Bytes. 0 or -EINVAL. */
+int str_size(const char *s, int64_t *ret);
+
 /* "200ms", "5s", "1m30s", "2h", as Go writes durations; a plain number is seconds. Milliseconds. 0 or -EINVAL. */
 int str_duration(const char *s, uint64_t *ret_ms);
 

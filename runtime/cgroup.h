@@ -59,6 +59,8 @@ void cgroup_close(struct cgroup *c);
 
 /* cgroup_limits.c: table of runtime-spec property -> file, both versions. */
 int cgroup_limits(const struct cgroup *c, const struct spec_resources *r, struct error *err);
+/* The same for a cgroup that is in use: what r does not name stays. Controllers that it lacks are enabled (v2). */
+int cgroup_update(const struct cgroup *c, const struct spec_resources *r, struct error *err);
 /* cgroup_dev.c: rules (r may be NULL) after denying everything, then what every container may have. v1: devices.deny
  * and devices.allow in the directory; v2: an eBPF program, replacing those that are attached. */
 int cgroup_devices_v1(const char *dir, const struct spec_resources *r, struct error *err);

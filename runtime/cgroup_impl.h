@@ -34,6 +34,17 @@ enum { CGROUP_CONTROLLERS = 14 };
 
 /* cgroup_limits.c. The controllers that resources name (v2: those that unified's keys name as well). */
 unsigned cgroup_needs(const struct spec_resources *r, bool v2);
+/* Writes one limit. The error names the property (below linux.resources), file and value, and ends with the hint (may be
+ * NULL). */
+int cgroup_set(const struct cgroup *c, const char *name, enum cgroup_controller bit, const char *file, const char *value,
+	       const char *hint, struct error *err);
+/* -ENOTSUP: the version has no such limit. */
+int cgroup_no_such_limit(const struct cgroup *c, const char *name, struct error *err);
+/* Parts of cgroup_limits() and of cgroup_needs(). */
+int cgroup_blkio(const struct cgroup *c, const struct spec_block_io *b, struct error *err);
+int cgroup_lists(const struct cgroup *c, const struct spec_resources *r, struct error *err);
+unsigned cgroup_blkio_needs(const struct spec_block_io *b);
+unsigned cgroup_list_needs(const struct spec_resources *r);
 
 /* Reads a small file of a directory as text without the last newline; -ENOENT is left to the caller (no text). */
 int cgroup_read(const char *dir, const char *file, char *out, size_t size, struct error *err);

@@ -2,6 +2,7 @@
  *
  * A property that the version has no file for is an error: a limit that is silently not there is worse than none.
  * Source: runtime-spec config-linux.md, kernel Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst. */
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -10,21 +11,25 @@
 #include "cgroup_impl.h"
 #include "cleanup.h"
 #include "error.h"
-#include "fs.h"
+#include "log.h"
 #include "str.h"
 
 enum { VALUE_SIZE = 64 };
+
+/* What is asked for, and of which cgroup. */
+struct ask {
+	const struct cgroup *c;
+	const struct spec_resources *r;
+};
 
 struct limit {
 	const char *name; /* in config.json, below linux.resources */
 	enum cgroup_controller controller;
 	const char *v1, *v2; /* NULL: the version has no such limit */
 	/* Writes the file's text. 1: set, 0: not asked for (or nothing to write), negative: cannot be. */
-	int (*value)(const struct spec_resources *r, bool v2, char out[VALUE_SIZE], struct error *err);
+	int (*value)(const struct ask *a, char out[VALUE_SIZE], struct error *err);
 	const char *hint; /* what to do when it cannot be written */
 };
-
-/* In properties that are numbers, 0 means unset: clients write it for what nobody chose. Exceptions say so. */
 
 /* --- controllers -------------------------------------------------------------------------------------------- */
 
@@ -45,23 +50,30 @@ static unsigned unified_needs(const struct json_map *unified)
 	return bits;
 }
 
+static unsigned cpu_needs(const struct spec_cpu *cpu)
+{
+	unsigned bits = 0;
+
+	if (cpu->shares || cpu->period || cpu->burst || cpu->quota || cpu->has_idle || cpu->rt_period || cpu->rt_runtime)
+		bits |= CG_CPU;
+	if (!str_empty(cpu->cpus) || !str_empty(cpu->mems))
+		bits |= CG_CPUSET;
+	return bits;
+}
+
 unsigned cgroup_needs(const struct spec_resources *r, bool v2)
 {
 	const struct spec_memory *m = r ? r->memory : NULL;
-	const struct spec_cpu *cpu = r ? r->cpu : NULL;
-	unsigned bits = 0;
+	unsigned bits;
 
 	if (!r)
 		return 0;
+	bits = (r->cpu ? cpu_needs(r->cpu) : 0) | (r->block_io ? cgroup_blkio_needs(r->block_io) : 0) | cgroup_list_needs(r);
 	if (r->n_devices > 0 && !v2)
 		bits |= CG_DEVICES;
 	if (m && (m->limit || m->reservation || m->swap || m->has_swappiness || m->disable_oom_killer))
 		bits |= CG_MEMORY;
-	if (cpu && (cpu->shares || cpu->period || cpu->burst || cpu->quota || cpu->has_idle))
-		bits |= CG_CPU;
-	if (cpu && (!str_empty(cpu->cpus) || !str_empty(cpu->mems)))
-		bits |= CG_CPUSET;
-	if (r->pids)
+	if (r->pids && r->pids->has_limit)
 		bits |= CG_PIDS;
 	return v2 ? bits | unified_needs(&r->unified) : bits;
 }
@@ -71,6 +83,12 @@ unsigned cgroup_needs(const struct spec_resources *r, bool v2)
 static int print_i64(char out[VALUE_SIZE], int64_t n)
 {
 	snprintf(out, VALUE_SIZE, "%" PRId64, n);
+	return 1;
+}
+
+static int print_u64(char out[VALUE_SIZE], uint64_t n)
+{
+	snprintf(out, VALUE_SIZE, "%" PRIu64, n);
 	return 1;
 }
 
@@ -84,51 +102,86 @@ static int print_limit(char out[VALUE_SIZE], int64_t n, bool v2)
 	return print_i64(out, n);
 }
 
-static int memory_limit(const struct spec_resources *r, bool v2, char out[VALUE_SIZE], struct error *err)
+static bool has_file(const struct ask *a, enum cgroup_controller bit, const char *file)
 {
-	(void)err;
-	return r->memory && r->memory->limit ? print_limit(out, r->memory->limit, v2) : 0;
+	const char *dir = cgroup_dir(a->c, bit);
+	char text[VALUE_SIZE];
+
+	return dir && cgroup_read(dir, file, text, sizeof(text), NULL) == 0;
 }
 
-static int memory_reservation(const struct spec_resources *r, bool v2, char out[VALUE_SIZE], struct error *err)
+static int memory_limit(const struct ask *a, char out[VALUE_SIZE], struct error *err)
 {
+	const struct spec_memory *m = a->r->memory;
+
 	(void)err;
-	return r->memory && r->memory->reservation ? print_limit(out, r->memory->reservation, v2) : 0;
+	return m && m->limit ? print_limit(out, m->limit, a->c->v2) : 0;
 }
 
-/* config.json and v1 count memory and swap together, v2 counts swap alone. */
-static int memory_swap(const struct spec_resources *r, bool v2, char out[VALUE_SIZE], struct error *err)
+static int memory_reservation(const struct ask *a, char out[VALUE_SIZE], struct error *err)
 {
-	const struct spec_memory *m = r->memory;
+	const struct spec_memory *m = a->r->memory;
 
-	if (!m || m->swap == 0)
+	(void)err;
+	return m && m->reservation ? print_limit(out, m->reservation, a->c->v2) : 0;
+}
+
+/* The limit that the sum counts from: the one that is asked for, or the one that there is. Negative: there is none. */
+static int limit_beneath_swap(const struct ask *a, int64_t *ret, struct error *err)
+{
+	const struct spec_memory *m = a->r->memory;
+	const char *dir = cgroup_dir(a->c, CG_MEMORY);
+	char text[VALUE_SIZE];
+
+	*ret = m->limit;
+	if (m->limit)
 		return 0;
-	if (!v2 || m->swap < 0)
-		return print_limit(out, m->swap, v2);
-	if (m->limit <= 0)
-		return error_set(err, EINVAL, "linux.resources.memory.swap: %" PRId64 " counts memory and swap together, so it "
-				 "needs memory.limit as well", m->swap);
-	if (m->swap < m->limit)
+	if (dir && cgroup_read(dir, "memory.max", text, sizeof(text), NULL) == 0 && str_i64(text, 0, INT64_MAX, ret) == 0)
+		return 0;
+	return error_set(err, EINVAL, "linux.resources.memory.swap: %" PRId64 " counts memory and swap together, so it needs "
+			 "memory.limit as well", m->swap);
+}
+
+/* config.json and v1 count memory and swap together, v2 counts swap alone. Unlimited memory with nothing said of swap is
+ * unlimited in both, as v1's sum cannot be below. */
+static int memory_swap(const struct ask *a, char out[VALUE_SIZE], struct error *err)
+{
+	const struct spec_memory *m = a->r->memory;
+	int64_t limit = 0;
+	int rc;
+
+	if (!m || (m->swap == 0 && m->limit >= 0))
+		return 0;
+	if (m->swap == 0)
+		return has_file(a, CG_MEMORY, a->c->v2 ? "memory.swap.max" : "memory.memsw.limit_in_bytes") ?
+			       print_limit(out, -1, a->c->v2) : 0;
+	if (!a->c->v2 || m->swap < 0)
+		return print_limit(out, m->swap, a->c->v2);
+	rc = limit_beneath_swap(a, &limit, err);
+	if (rc < 0)
+		return rc;
+	if (m->swap < limit)
 		return error_set(err, EINVAL, "linux.resources.memory.swap: %" PRId64 " counts memory and swap together, and must "
-				 "not be below memory.limit (%" PRId64 ")", m->swap, m->limit);
-	return print_i64(out, m->swap - m->limit);
+				 "not be below memory.limit (%" PRId64 ")", m->swap, limit);
+	return print_i64(out, limit < 0 ? m->swap : m->swap - limit);
 }
 
-static int memory_swappiness(const struct spec_resources *r, bool v2, char out[VALUE_SIZE], struct error *err)
+static int memory_swappiness(const struct ask *a, char out[VALUE_SIZE], struct error *err)
 {
-	(void)v2;
-	if (!r->memory || !r->memory->has_swappiness)
+	const struct spec_memory *m = a->r->memory;
+
+	if (!m || !m->has_swappiness)
 		return 0;
-	if (r->memory->swappiness > 100)
+	if (m->swappiness > 100)
 		return error_set(err, EINVAL, "linux.resources.memory.swappiness: %" PRIu64 " is not within 0 and 100",
-				 r->memory->swappiness);
-	return print_i64(out, (int64_t)r->memory->swappiness);
+				 m->swappiness);
+	return print_u64(out, m->swappiness);
 }
 
-static int memory_oom(const struct spec_resources *r, bool v2, char out[VALUE_SIZE], struct error *err)
+static int memory_oom(const struct ask *a, char out[VALUE_SIZE], struct error *err)
 {
-	(void)v2, (void)err;
-	return r->memory && r->memory->disable_oom_killer ? print_i64(out, 1) : 0;
+	(void)err;
+	return a->r->memory && a->r->memory->disable_oom_killer ? print_i64(out, 1) : 0;
 }
 
 /* v1's shares, 2..262144 with 1024 as the default, to v2's weight, 1..10000 with 100: a curve through all three pairs.
@@ -145,123 +198,200 @@ static uint64_t shares_to_weight(uint64_t shares)
 	return (uint64_t)ceil(pow(10, (l * l + 125 * l) / 612.0 - 7.0 / 34.0));
 }
 
-static int cpu_shares(const struct spec_resources *r, bool v2, char out[VALUE_SIZE], struct error *err)
+static int cpu_shares(const struct ask *a, char out[VALUE_SIZE], struct error *err)
+{
+	const struct spec_cpu *cpu = a->r->cpu;
+
+	(void)err;
+	return cpu && cpu->shares ? print_u64(out, a->c->v2 ? shares_to_weight(cpu->shares) : cpu->shares) : 0;
+}
+
+static int cpu_period(const struct ask *a, char out[VALUE_SIZE], struct error *err)
 {
 	(void)err;
-	if (!r->cpu || r->cpu->shares == 0)
-		return 0;
-	snprintf(out, VALUE_SIZE, "%" PRIu64, v2 ? shares_to_weight(r->cpu->shares) : r->cpu->shares);
-	return 1;
+	return a->r->cpu && a->r->cpu->period ? print_u64(out, a->r->cpu->period) : 0;
 }
 
-static int cpu_period(const struct spec_resources *r, bool v2, char out[VALUE_SIZE], struct error *err)
+static int cpu_quota(const struct ask *a, char out[VALUE_SIZE], struct error *err)
 {
-	(void)v2, (void)err;
-	if (!r->cpu || r->cpu->period == 0)
-		return 0;
-	snprintf(out, VALUE_SIZE, "%" PRIu64, r->cpu->period);
-	return 1;
+	(void)err;
+	return a->r->cpu && a->r->cpu->quota ? print_i64(out, a->r->cpu->quota < 0 ? -1 : a->r->cpu->quota) : 0;
 }
 
-static int cpu_quota(const struct spec_resources *r, bool v2, char out[VALUE_SIZE], struct error *err)
+/* The quota that there is stays when only the period is asked for; the kernel does the same for the period. */
+static int cpu_max(const struct ask *a, char out[VALUE_SIZE], struct error *err)
 {
-	(void)v2, (void)err;
-	return r->cpu && r->cpu->quota ? print_i64(out, r->cpu->quota < 0 ? -1 : r->cpu->quota) : 0;
-}
+	const struct spec_cpu *cpu = a->r->cpu;
+	const char *dir = cgroup_dir(a->c, CG_CPU);
+	char quota[VALUE_SIZE / 2] = "max";
 
-static int cpu_max(const struct spec_resources *r, bool v2, char out[VALUE_SIZE], struct error *err)
-{
-	int n = 0;
-
-	(void)v2, (void)err;
-	if (!r->cpu || (r->cpu->quota == 0 && r->cpu->period == 0))
+	(void)err;
+	if (!cpu || (cpu->quota == 0 && cpu->period == 0))
 		return 0;
-	if (r->cpu->quota > 0)
-		n = snprintf(out, VALUE_SIZE, "%" PRId64, r->cpu->quota);
+	if (cpu->quota > 0)
+		snprintf(quota, sizeof(quota), "%" PRId64, cpu->quota);
+	else if (cpu->quota == 0 && dir)
+		cgroup_read(dir, "cpu.max", quota, sizeof(quota), NULL);
+	quota[strcspn(quota, " ")] = '\0';
+	if (cpu->period > 0)
+		snprintf(out, VALUE_SIZE, "%s %" PRIu64, quota, cpu->period);
 	else
-		n = snprintf(out, VALUE_SIZE, "max");
-	if (r->cpu->period > 0)
-		snprintf(out + n, VALUE_SIZE - n, " %" PRIu64, r->cpu->period);
+		strcpy(out, quota);
 	return 1;
 }
 
-static int cpu_burst(const struct spec_resources *r, bool v2, char out[VALUE_SIZE], struct error *err)
+/* 0 takes a burst away that an earlier update gave; where there cannot be one, there is nothing to take away. */
+static int cpu_burst(const struct ask *a, char out[VALUE_SIZE], struct error *err)
 {
-	(void)v2, (void)err;
-	if (!r->cpu || r->cpu->burst == 0)
+	const struct spec_cpu *cpu = a->r->cpu;
+
+	(void)err;
+	if (!cpu || !cpu->has_burst)
 		return 0;
-	snprintf(out, VALUE_SIZE, "%" PRIu64, r->cpu->burst);
-	return 1;
+	if (cpu->burst == 0 && !has_file(a, CG_CPU, a->c->v2 ? "cpu.max.burst" : "cpu.cfs_burst_us"))
+		return 0;
+	return print_u64(out, cpu->burst);
 }
 
-static int cpu_idle(const struct spec_resources *r, bool v2, char out[VALUE_SIZE], struct error *err)
+static int cpu_idle(const struct ask *a, char out[VALUE_SIZE], struct error *err)
 {
-	(void)v2, (void)err;
-	return r->cpu && r->cpu->has_idle ? print_i64(out, r->cpu->idle) : 0;
+	(void)err;
+	return a->r->cpu && a->r->cpu->has_idle ? print_i64(out, a->r->cpu->idle) : 0;
+}
+
+static int cpu_rt_period(const struct ask *a, char out[VALUE_SIZE], struct error *err)
+{
+	(void)err;
+	return a->r->cpu && a->r->cpu->rt_period ? print_u64(out, a->r->cpu->rt_period) : 0;
+}
+
+static int cpu_rt_runtime(const struct ask *a, char out[VALUE_SIZE], struct error *err)
+{
+	(void)err;
+	return a->r->cpu && a->r->cpu->rt_runtime ? print_i64(out, a->r->cpu->rt_runtime) : 0;
 }
 
 /* 0 is a real limit: no further process. */
-static int pids_limit(const struct spec_resources *r, bool v2, char out[VALUE_SIZE], struct error *err)
+static int pids_limit(const struct ask *a, char out[VALUE_SIZE], struct error *err)
 {
-	(void)v2, (void)err;
-	if (!r->pids)
+	const struct spec_pids *p = a->r->pids;
+
+	(void)err;
+	if (!p || !p->has_limit)
 		return 0;
-	return r->pids->limit < 0 ? (strcpy(out, "max"), 1) : print_i64(out, r->pids->limit);
+	return p->limit < 0 ? (strcpy(out, "max"), 1) : print_i64(out, p->limit);
 }
 
+static int class_id(const struct ask *a, char out[VALUE_SIZE], struct error *err)
+{
+	(void)err;
+	return a->r->network && a->r->network->class_id ? print_u64(out, a->r->network->class_id) : 0;
+}
+
+static const char limit_hint[] = "; if the device or resource is busy, the container uses more than that";
 static const char swap_hint[] = "; if the file is missing, the kernel does not account swap (boot with swapaccount=1)";
+static const char rt_hint[] = "; if the file is missing, the kernel has no realtime groups (CONFIG_RT_GROUP_SCHED), and a parent "
+			      "cgroup must have as much realtime as its children";
 
 static const struct limit limits[] = {
-	{"memory.limit", CG_MEMORY, "memory.limit_in_bytes", "memory.max", memory_limit, NULL},
-	/* After the limit: v1 refuses a sum below it. */
+	{"memory.limit", CG_MEMORY, "memory.limit_in_bytes", "memory.max", memory_limit, limit_hint},
 	{"memory.swap", CG_MEMORY, "memory.memsw.limit_in_bytes", "memory.swap.max", memory_swap, swap_hint},
 	{"memory.reservation", CG_MEMORY, "memory.soft_limit_in_bytes", "memory.low", memory_reservation, NULL},
 	{"memory.swappiness", CG_MEMORY, "memory.swappiness", NULL, memory_swappiness, NULL},
 	{"memory.disableOOMKiller", CG_MEMORY, "memory.oom_control", NULL, memory_oom, NULL},
 	{"cpu.shares", CG_CPU, "cpu.shares", "cpu.weight", cpu_shares, NULL},
-	/* The period before the quota, and both before the burst, which must not exceed the quota. */
 	{"cpu.period", CG_CPU, "cpu.cfs_period_us", "", cpu_period, NULL},
 	{"cpu.quota", CG_CPU, "cpu.cfs_quota_us", "", cpu_quota, NULL},
 	{"cpu.quota", CG_CPU, "", "cpu.max", cpu_max, NULL},
 	{"cpu.burst", CG_CPU, "cpu.cfs_burst_us", "cpu.max.burst", cpu_burst, NULL},
-	/* After the shares, which an idle group cannot take any more. */
+	/* After the shares, which an idle group does not take any more. */
 	{"cpu.idle", CG_CPU, "cpu.idle", "cpu.idle", cpu_idle, NULL},
+	{"cpu.realtimePeriod", CG_CPU, "cpu.rt_period_us", NULL, cpu_rt_period, rt_hint},
+	{"cpu.realtimeRuntime", CG_CPU, "cpu.rt_runtime_us", NULL, cpu_rt_runtime, rt_hint},
 	{"pids.limit", CG_PIDS, "pids.max", "pids.max", pids_limit, NULL},
+	{"network.classID", CG_NET_CLS, "net_cls.classid", NULL, class_id, NULL},
 };
 
 /* --- writing ------------------------------------------------------------------------------------------------ */
 
-static int write_limit(const struct cgroup *c, const char *name, enum cgroup_controller bit, const char *file,
-		       const char *value, const char *hint, struct error *err)
+int cgroup_no_such_limit(const struct cgroup *c, const char *name, struct error *err)
+{
+	return error_set(err, ENOTSUP, "linux.resources.%s: cgroup v%d has no such limit; leave it out", name, c->v2 ? 2 : 1);
+}
+
+int cgroup_set(const struct cgroup *c, const char *name, enum cgroup_controller bit, const char *file, const char *value,
+	       const char *hint, struct error *err)
 {
 	const char *dir = cgroup_dir(c, bit);
 	struct error why = {0};
 	int r;
 
 	if (!dir)
-		return error_set(err, ENOENT, "cannot set linux.resources.%s: the container is in no cgroup of that controller",
-				 name);
+		return error_set(err, ENOENT, "cannot set linux.resources.%s: the container is in no cgroup of that controller; "
+				 "it is when it is created with a linux.cgroupsPath or with such a limit", name);
 	r = cgroup_write(dir, file, value, &why);
 	if (r < 0)
 		return error_set(err, -r, "cannot set linux.resources.%s: %s%s", name, why.msg, hint ? hint : "");
 	return 0;
 }
 
-static int apply(const struct cgroup *c, const struct limit *l, const struct spec_resources *r, struct error *err)
+/* One round. Returns how many limits the kernel refuses as they stand, with the first one's error in err, or an error that
+ * no other limit can cure. `done`: written, or not asked for. */
+static int apply_round(const struct ask *a, bool done[ARRAY_SIZE(limits)], struct error *err)
 {
-	const char *file = c->v2 ? l->v2 : l->v1;
-	char value[VALUE_SIZE];
-	int set;
+	int refused = 0;
 
-	if (file && file[0] == '\0')
-		return 0; /* another row's file has it in this version */
-	set = l->value(r, c->v2, value, err);
-	if (set <= 0)
-		return set;
-	if (!file)
-		return error_set(err, ENOTSUP, "linux.resources.%s: cgroup v%d has no such limit; leave it out", l->name,
-				 c->v2 ? 2 : 1);
-	return write_limit(c, l->name, l->controller, file, value, l->hint, err);
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		const struct limit *l = &limits[i];
+		const char *file = a->c->v2 ? l->v2 : l->v1;
+		char value[VALUE_SIZE];
+		int r;
+
+		/* "": another row's file has it in this version. */
+		if (done[i] || str_eq(file, ""))
+			continue;
+		r = l->value(a, value, err);
+		if (r > 0)
+			r = file ? cgroup_set(a->c, l->name, l->controller, file, value, l->hint, refused ? NULL : err) :
+				   cgroup_no_such_limit(a->c, l->name, err);
+		if (r < 0 && r != -EINVAL)
+			return r;
+		done[i] = r == 0;
+		refused += r < 0;
+	}
+	return refused;
+}
+
+/* Limits depend on each other: the quota on the burst, the shares on idleness, v1's memory on its sum with swap. Which of a
+ * pair can be written first depends on the values that there are, so what the kernel does not take is tried again for as
+ * long as others were taken meanwhile. */
+static int apply_table(const struct ask *a, struct error *err)
+{
+	bool done[ARRAY_SIZE(limits)] = {false};
+	int left = ARRAY_SIZE(limits) + 1, before;
+	struct error why = {0};
+
+	do {
+		before = left;
+		left = apply_round(a, done, &why);
+	} while (left > 0 && left < before);
+	return left ? error_set(err, why.code, "%s", why.msg) : 0;
+}
+
+/* Whatever can be judged without the kernel, before anything is written. */
+static int check_values(const struct ask *a, struct error *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		const char *file = a->c->v2 ? limits[i].v2 : limits[i].v1;
+		char value[VALUE_SIZE];
+		int r = str_eq(file, "") ? 0 : limits[i].value(a, value, err);
+
+		if (r < 0)
+			return r;
+		if (r > 0 && !file)
+			return cgroup_no_such_limit(a->c, limits[i].name, err);
+	}
+	return 0;
 }
 
 static int check_hierarchy(const struct spec_memory *m, struct error *err)
@@ -295,48 +425,43 @@ static int apply_cpuset(const struct cgroup *c, const struct spec_cpu *cpu, stru
 	int r = 0;
 
 	if (cpu && !str_empty(cpu->cpus))
-		r = write_limit(c, "cpu.cpus", CG_CPUSET, "cpuset.cpus", cpu->cpus, NULL, err);
+		r = cgroup_set(c, "cpu.cpus", CG_CPUSET, "cpuset.cpus", cpu->cpus, NULL, err);
 	if (r == 0 && cpu && !str_empty(cpu->mems))
-		r = write_limit(c, "cpu.mems", CG_CPUSET, "cpuset.mems", cpu->mems, NULL, err);
+		r = cgroup_set(c, "cpu.mems", CG_CPUSET, "cpuset.mems", cpu->mems, NULL, err);
 	return r;
-}
-
-/* The keys are the files' names, so a key must not lead out of the directory. A value of several lines is as many
- * writes, as the kernel's files take one setting a write. */
-static int apply_unified(const struct cgroup *c, const struct json_pair *p, struct error *err)
-{
-	struct error why = {0};
-
-	if (!fs_is_name(p->key))
-		return error_set(err, EINVAL, "linux.resources.unified: \"%s\" is not a file name of a cgroup", p->key);
-	for (const char *line = p->value; *line;) {
-		size_t len = strcspn(line, "\n");
-		auto_free char *value = strndup(line, len);
-		int r = value ? cgroup_write(c->dirs[0].path, p->key, value, &why) : error_oom(&why);
-
-		if (r == -ENOENT)
-			return error_set(err, ENOENT, "cannot set linux.resources.unified[\"%s\"]: %s has no such file; the "
-					 "controller %.*s is not available there, or has no such setting", p->key,
-					 c->dirs[0].path, (int)strcspn(p->key, "."), p->key);
-		if (r < 0)
-			return error_set(err, -r, "cannot set linux.resources.unified[\"%s\"]: %s", p->key, why.msg);
-		line += len;
-		line += *line == '\n';
-	}
-	return 0;
 }
 
 int cgroup_limits(const struct cgroup *c, const struct spec_resources *r, struct error *err)
 {
+	const struct ask a = {.c = c, .r = r};
 	int rc = check_hierarchy(r->memory, err);
 
+	if (r->memory && (r->memory->kernel || r->memory->kernel_tcp))
+		log_warn("linux.resources.memory.kernel and kernelTCP are ignored: kernels have no such limits any more; use "
+			 "memory.limit");
 	if (rc == 0)
 		rc = check_usage(c, r->memory, err);
-	for (size_t i = 0; i < ARRAY_SIZE(limits) && rc == 0; i++)
-		rc = apply(c, &limits[i], r, err);
+	if (rc == 0)
+		rc = check_values(&a, err);
+	if (rc == 0)
+		rc = apply_table(&a, err);
 	if (rc == 0)
 		rc = apply_cpuset(c, r->cpu, err);
-	for (size_t i = 0; i < r->unified.n && rc == 0; i++)
-		rc = apply_unified(c, &r->unified.pairs[i], err);
-	return rc;
+	if (rc == 0 && r->block_io)
+		rc = cgroup_blkio(c, r->block_io, err);
+	return rc < 0 ? rc : cgroup_lists(c, r, err);
+}
+
+int cgroup_update(const struct cgroup *c, const struct spec_resources *r, struct error *err)
+{
+	bool made;
+	int rc = 0;
+
+	if (!c->v2 && r->unified.n > 0)
+		return error_set(err, ENOTSUP, "linux.resources.unified is for cgroup v2; this host's controllers are on v1");
+	if (c->v2)
+		rc = cgroup_v2_make(&c->dirs[0], cgroup_needs(r, true), 0, &made, err);
+	if (rc == 0 && c->unit)
+		rc = cgroup_systemd_update(c, r, err);
+	return rc < 0 ? rc : cgroup_limits(c, r, err);
 }

@@ -80,7 +80,7 @@ static void add_cgroup(struct maker *m, struct json_value *linux_)
 	set_bool(m, v, "v2", true);
 	set_bool(m, v, "systemd", false);
 	set_bool(m, v, "systemdUser", false);
-	set_bool(m, v, "rdma", false);
+	set_bool(m, v, "rdma", true);
 }
 
 static void add_seccomp(struct maker *m, struct json_value *linux_)

@@ -18,7 +18,7 @@ struct main_options {
 extern const struct cli_program nsrun_program;
 
 extern const struct cli_command cmd_create, cmd_start, cmd_run, cmd_state, cmd_kill, cmd_delete, cmd_exec, cmd_list,
-	cmd_ps, cmd_spec, cmd_features, cmd_services, cmd_service, cmd_logs, cmd_graph, cmd_help, cmd_version;
+	cmd_pause, cmd_resume, cmd_update, cmd_ps, cmd_spec, cmd_features, cmd_services, cmd_service, cmd_logs, cmd_graph, cmd_help, cmd_version;
 
 /* Prints the error as the log and stderr want it; returns 1. */
 struct error;

@@ -73,6 +73,15 @@ void container_close(struct container *c);
 /* Takes the lock of an open container. -ENOENT when it was deleted meanwhile. */
 int container_lock(struct container *c, struct error *err);
 
+/* container_pause.c. Until the freezer has all processes, for a bounded time. The caller holds the lock. -ESRCH, -EBUSY
+ * "container not running", -EINVAL "container not paused", -ENOTSUP: no cgroup to do it with. */
+int container_pause(struct container *c, struct error *err);
+int container_resume(struct container *c, struct error *err);
+
+/* container_update.c. Sets the limits that `asked` names; its device rules are left out. The caller holds the lock. -ESRCH
+ * "container not running". */
+int container_update(struct container *c, const struct spec_resources *asked, struct error *err);
+
 /* container_kill.c. To init, or (all) to every process; -ESRCH "container not running". SIGKILL also reaches what a
  * container without a pid namespace leaves behind. */
 int container_kill(struct container *c, int signo, bool all, struct error *err);

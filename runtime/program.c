@@ -26,8 +26,9 @@ static const struct cli_option main_options[] = {
 };
 
 static const struct cli_command *const commands[] = {
-	&cmd_run,      &cmd_create,  &cmd_start, &cmd_exec,  &cmd_kill,	  &cmd_delete, &cmd_state,    &cmd_list, &cmd_ps,
-	&cmd_services, &cmd_service, &cmd_logs,	 &cmd_graph, &cmd_spec, &cmd_features, &cmd_version, &cmd_help, NULL,
+	&cmd_run,      &cmd_create,  &cmd_start, &cmd_exec,  &cmd_kill,	   &cmd_pause,	 &cmd_resume,  &cmd_update,
+	&cmd_delete,   &cmd_state,   &cmd_list,	 &cmd_ps,    &cmd_services, &cmd_service, &cmd_logs,   &cmd_graph,
+	&cmd_spec,     &cmd_features, &cmd_version, &cmd_help, NULL,
 };
 
 const struct cli_program nsrun_program = {

@@ -49,6 +49,9 @@ static int connect_to(const struct container *c, struct error *err)
 	if (!c->state.has_services)
 		return error_set(err, ENOENT, "container %s has no services: its config.json has no annotation "
 				 "org.nsrun.services", c->id);
+	if (c->state.status == STATUS_PAUSED)
+		return error_set(err, EAGAIN, "container %s is paused, and its supervisor with it; nsrun resume %s lets it answer",
+				 c->id, c->id);
 	if (fd < 0)
 		return error_sys(err, "cannot make a socket");
 	/* By the directory's descriptor: the path itself may be longer than a socket's name can be. */

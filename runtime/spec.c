@@ -139,6 +139,8 @@ static int decode_all(struct spec *s, struct json_doc *doc, const char *name, st
 		return r;
 	s->doc = doc;
 	r = spec_decode_net_devices(s, err);
+	if (!r && s->linux_.resources)
+		r = spec_decode_rdma(doc, s->linux_.resources, "linux.resources.", err);
 	if (!r)
 		r = spec_decode_annotations(s, err);
 	if (!r)

@@ -119,6 +119,7 @@ struct spec_device_rule {
 struct spec_memory {
 	int64_t limit, reservation, swap;
 	bool has_limit, has_reservation, has_swap;
+	int64_t kernel, kernel_tcp; /* ignored: kernels have no such limits any more */
 	uint64_t swappiness;
 	bool has_swappiness;
 	bool disable_oom_killer, has_disable_oom_killer;
@@ -130,11 +131,55 @@ struct spec_cpu {
 	uint64_t shares, period, burst;
 	int64_t quota, idle;
 	bool has_shares, has_period, has_burst, has_quota, has_idle;
+	uint64_t rt_period;
+	int64_t rt_runtime;
 	const char *cpus, *mems;
 };
 
 struct spec_pids {
-	int64_t limit;
+	int64_t limit; /* 0: no further process */
+	bool has_limit;
+};
+
+/* 0: unset. */
+struct spec_weight_device {
+	int64_t major, minor;
+	uint32_t weight, leaf_weight;
+};
+
+struct spec_throttle_device {
+	int64_t major, minor;
+	uint64_t rate; /* bytes or operations a second; 0: unlimited */
+};
+
+struct spec_block_io {
+	uint32_t weight, leaf_weight; /* 10..1000; 0: unset */
+	struct spec_weight_device *weight_devices;
+	struct spec_throttle_device *read_bps, *write_bps, *read_iops, *write_iops;
+	size_t n_weight_devices, n_read_bps, n_write_bps, n_read_iops, n_write_iops;
+};
+
+struct spec_hugepage_limit {
+	const char *page_size; /* "2MB", as the kernel's files have it */
+	uint64_t limit;	       /* bytes; 0 is a limit */
+};
+
+struct spec_if_priority {
+	const char *name; /* of the host's link */
+	uint32_t priority;
+};
+
+struct spec_network {
+	uint32_t class_id; /* 0: unset */
+	struct spec_if_priority *priorities;
+	size_t n_priorities;
+};
+
+/* Written as an object {"mlx5_1": {"hcaHandles": 3}}. */
+struct spec_rdma {
+	const char *device;
+	uint32_t handles, objects; /* 0 is a limit */
+	bool has_handles, has_objects;
 };
 
 struct spec_resources {
@@ -143,6 +188,13 @@ struct spec_resources {
 	struct spec_memory *memory;
 	struct spec_cpu *cpu;
 	struct spec_pids *pids;
+	struct spec_block_io *block_io;
+	struct spec_hugepage_limit *hugepages;
+	size_t n_hugepages;
+	struct spec_network *network;
+	const struct json_value *rdma_raw;
+	struct spec_rdma *rdma; /* from the raw object, in its order */
+	size_t n_rdma;
 	struct json_map unified; /* file name -> value, cgroup v2 */
 };
 
@@ -249,6 +301,10 @@ bool spec_is_ifname(const char *s);
 /* Decodes and checks a process object of its own (exec --process, the services file). Memory lives as long as doc. */
 int spec_process_decode(struct json_doc *doc, const struct json_value *v, struct spec_process *p, const char *where,
 			struct error *err);
+
+/* Decodes and checks a resources object of its own (update). Memory lives as long as doc. */
+int spec_resources_decode(struct json_doc *doc, const struct json_value *v, struct spec_resources *r, const char *where,
+			  struct error *err);
 
 /* The tables, for `features`, the support matrix and the other decoders. */
 extern const struct json_type spec_type, spec_process_type, spec_resources_type, spec_hook_type;

@@ -175,24 +175,6 @@ static int check_devices(const struct spec *s, struct error *err)
 	return 0;
 }
 
-static int check_device_rules(const struct spec *s, struct error *err)
-{
-	const struct spec_resources *r = s->linux_.resources;
-
-	for (size_t i = 0; r && i < r->n_devices; i++) {
-		const struct spec_device_rule *d = &r->devices[i];
-
-		if (!str_empty(d->type) && (strlen(d->type) != 1 || !strchr("abc", d->type[0])))
-			return error_set(err, EINVAL,
-					 "linux.resources.devices[%zu].type: \"%s\" is not one of a, b, c", i, d->type);
-		if (!str_empty(d->access) && d->access[strspn(d->access, "rwm")])
-			return error_set(err, EINVAL,
-					 "linux.resources.devices[%zu].access: \"%s\" is not made of r, w, m", i,
-					 d->access);
-	}
-	return 0;
-}
-
 static int check_paths(const struct spec *s, const char *property, char *const *paths, struct error *err)
 {
 	if (!strv_len(paths))
@@ -237,7 +219,7 @@ static int check_cgroup(const struct spec *s, struct error *err)
 	for (const char *at = path; at && (at = strstr(at, "..")); at += 2)
 		if ((at == path || at[-1] == '/') && (!at[2] || at[2] == '/'))
 			return error_set(err, EINVAL, "linux.cgroupsPath: \"%s\" must not hold \"..\"", path);
-	return check_device_rules(s, err);
+	return s->linux_.resources ? spec_check_resources(s->linux_.resources, "linux.resources.", err) : 0;
 }
 
 static int check_seccomp(const struct spec *s, struct error *err)

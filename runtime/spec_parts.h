@@ -7,6 +7,10 @@
 /* spec_linux.c */
 extern const struct json_type spec_linux_type, spec_id_map_type;
 
+/* spec_resources.c: rdma, an object whose keys are data, and the rules between fields. `where` starts the messages. */
+int spec_decode_rdma(struct json_doc *doc, struct spec_resources *r, const char *where, struct error *err);
+int spec_check_resources(const struct spec_resources *r, const char *where, struct error *err);
+
 /* spec_net.c: what tables cannot say. */
 int spec_decode_net_devices(struct spec *s, struct error *err);
 int spec_decode_annotations(struct spec *s, struct error *err);

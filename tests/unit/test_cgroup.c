@@ -131,11 +131,21 @@ static const char *content(const char *file)
 	return cgroup_read(dir, file, text, sizeof(text), NULL) < 0 ? NULL : text;
 }
 
+/* As the kernel has it. */
+static void preset(const char *file, const char *text)
+{
+	auto_free char *path = str_printf("%s/%s", dir, file);
+	auto_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		(void)!write(fd, text, strlen(text));
+}
+
 /* Applies resources to the directory, which has the named files only. */
 static int apply(bool v2, const char *resources, const char *const *files, struct error *err)
 {
 	struct cgroup c = {.v2 = v2, .n = 1, .dir_fd = -1,
-			   .dirs = {{.path = dir, .controllers = CG_MEMORY | CG_CPU | CG_CPUSET | CG_PIDS, .join_fd = -1}}};
+			   .dirs = {{.path = dir, .controllers = ~0u, .join_fd = -1}}};
 	auto_free char *text = str_printf(CONFIG("\"resources\":%s"), resources);
 	struct spec s;
 	int r = spec_parse(&s, "t", text, strlen(text), err);
@@ -148,6 +158,7 @@ static int apply(bool v2, const char *resources, const char *const *files, struc
 		auto_free char *path = str_printf("%s/%s", dir, *files);
 		auto_close int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	}
+	preset("cpu.max", "max");
 	r = cgroup_limits(&c, s.linux_.resources, err);
 	spec_free(&s);
 	return r;
@@ -155,7 +166,7 @@ static int apply(bool v2, const char *resources, const char *const *files, struc
 
 static void limit(bool v2, const char *resources, const char *file, const char *want)
 {
-	const char *files[] = {file, "memory.limit_in_bytes", "memory.max", NULL};
+	const char *files[] = {file, "memory.limit_in_bytes", "memory.max", "hugetlb.2MB.max", "hugetlb.2MB.limit_in_bytes", NULL};
 	auto_free char *what = str_printf("v%d %s: %s is \"%s\"", v2 ? 2 : 1, resources, file, want);
 	struct error err = {0};
 
@@ -174,6 +185,8 @@ static void limit_refused(bool v2, const char *resources, const char *words)
 	   words))
 		printf("# %s\n", err.msg);
 }
+
+#define DISK(rate) "[{\"major\":8,\"minor\":16,\"rate\":" rate "}]"
 
 static void test_limits(void)
 {
@@ -199,6 +212,39 @@ static void test_limits(void)
 	limit(true, "{\"cpu\":{\"cpus\":\"0-1\"}}", "cpuset.cpus", "0-1");
 	limit(true, "{\"pids\":{\"limit\":0}}", "pids.max", "0");
 	limit(true, "{\"pids\":{\"limit\":-1}}", "pids.max", "max");
+	limit(false, "{\"cpu\":{\"realtimePeriod\":1000000}}", "cpu.rt_period_us", "1000000");
+	limit(false, "{\"cpu\":{\"realtimeRuntime\":5000}}", "cpu.rt_runtime_us", "5000");
+	limit(true, "{\"cpu\":{\"period\":50000}}", "cpu.max", "max 50000");
+	limit(true, "{\"cpu\":{\"burst\":0}}", "cpu.max.burst", "0");
+	limit(true, "{\"memory\":{\"limit\":-1}}", "memory.swap.max", "max");
+	limit(true, "{\"memory\":{\"limit\":-1,\"swap\":3000}}", "memory.swap.max", "3000");
+	limit(false, "{\"memory\":{\"limit\":-1}}", "memory.memsw.limit_in_bytes", "-1");
+	limit(false, "{\"memory\":{\"kernel\":0,\"kernelTCP\":0,\"limit\":5}}", "memory.limit_in_bytes", "5");
+	limit(false, "{\"blockIO\":{\"weight\":10}}", "blkio.weight", "10");
+	limit(false, "{\"blockIO\":{\"weight\":1000}}", "blkio.bfq.weight", "1000");
+	limit(false, "{\"blockIO\":{\"leafWeight\":500}}", "blkio.leaf_weight", "500");
+	limit(true, "{\"blockIO\":{\"weight\":10}}", "io.weight", "1");
+	limit(true, "{\"blockIO\":{\"weight\":500}}", "io.weight", "4950");
+	limit(true, "{\"blockIO\":{\"weight\":1000}}", "io.weight", "10000");
+	limit(true, "{\"blockIO\":{\"weight\":500}}", "io.bfq.weight", "500");
+	limit(false, "{\"blockIO\":{\"weightDevice\":[{\"major\":8,\"minor\":1,\"weight\":500}]}}", "blkio.bfq.weight_device", "8:1 500");
+	limit(true, "{\"blockIO\":{\"weightDevice\":[{\"major\":8,\"minor\":1,\"weight\":1000}]}}", "io.weight", "8:1 10000");
+	limit(true, "{\"blockIO\":{\"weightDevice\":[{\"major\":8,\"minor\":1,\"weight\":1000}]}}", "io.bfq.weight", "8:1 1000");
+	limit(false, "{\"blockIO\":{\"throttleReadBpsDevice\":" DISK("1048576") "}}", "blkio.throttle.read_bps_device", "8:16 1048576");
+	limit(false, "{\"blockIO\":{\"throttleWriteBpsDevice\":" DISK("0") "}}", "blkio.throttle.write_bps_device", "8:16 0");
+	limit(false, "{\"blockIO\":{\"throttleReadIOPSDevice\":" DISK("7") "}}", "blkio.throttle.read_iops_device", "8:16 7");
+	limit(false, "{\"blockIO\":{\"throttleWriteIOPSDevice\":" DISK("7") "}}", "blkio.throttle.write_iops_device", "8:16 7");
+	limit(true, "{\"blockIO\":{\"throttleReadBpsDevice\":" DISK("1048576") "}}", "io.max", "8:16 rbps=1048576");
+	limit(true, "{\"blockIO\":{\"throttleWriteBpsDevice\":" DISK("0") "}}", "io.max", "8:16 wbps=max");
+	limit(true, "{\"blockIO\":{\"throttleReadIOPSDevice\":" DISK("7") "}}", "io.max", "8:16 riops=7");
+	limit(true, "{\"blockIO\":{\"throttleWriteIOPSDevice\":" DISK("7") "}}", "io.max", "8:16 wiops=7");
+	limit(true, "{\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":0}]}", "hugetlb.2MB.max", "0");
+	limit(true, "{\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":4194304}]}", "hugetlb.2MB.rsvd.max", "4194304");
+	limit(false, "{\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":4194304}]}", "hugetlb.2MB.rsvd.limit_in_bytes", "4194304");
+	limit(true, "{\"rdma\":{\"mlx5_1\":{\"hcaHandles\":3,\"hcaObjects\":0}}}", "rdma.max", "mlx5_1 hca_handle=3 hca_object=0");
+	limit(false, "{\"rdma\":{\"mlx5_1\":{\"hcaObjects\":9}}}", "rdma.max", "mlx5_1 hca_object=9");
+	limit(false, "{\"network\":{\"classID\":1048577}}", "net_cls.classid", "1048577");
+	limit(false, "{\"network\":{\"priorities\":[{\"name\":\"eth0\",\"priority\":5}]}}", "net_prio.ifpriomap", "eth0 5");
 	limit(true, "{\"unified\":{\"some.new\":\"7\"}}", "some.new", "7");
 	limit_refused(true, "{\"memory\":{\"swap\":3000}}", "needs memory.limit");
 	limit_refused(true, "{\"memory\":{\"limit\":3000,\"swap\":1000}}", "must not be below memory.limit");
@@ -207,6 +253,12 @@ static void test_limits(void)
 	limit_refused(false, "{\"memory\":{\"swappiness\":101}}", "not within 0 and 100");
 	limit_refused(false, "{\"memory\":{\"limit\":1000,\"swap\":3000}}", "swapaccount=1");
 	limit_refused(false, "{\"memory\":{\"useHierarchy\":false}}", "useHierarchy");
+	limit_refused(true, "{\"cpu\":{\"realtimeRuntime\":5000}}", "cpu.realtimeRuntime: cgroup v2 has no such limit");
+	limit_refused(true, "{\"network\":{\"classID\":5}}", "network.classID: cgroup v2 has no such limit");
+	limit_refused(true, "{\"network\":{\"priorities\":[{\"name\":\"eth0\",\"priority\":5}]}}", "network.priorities: cgroup v2 has no");
+	limit_refused(true, "{\"blockIO\":{\"leafWeight\":500}}", "blockIO.leafWeight: cgroup v2 has no such limit");
+	limit_refused(false, "{\"blockIO\":{\"leafWeight\":500}}", "CFQ");
+	limit_refused(true, "{\"hugepageLimits\":[{\"pageSize\":\"3MB\",\"limit\":0}]}", "/sys/kernel/mm/hugepages");
 	limit_refused(true, "{\"unified\":{\"../x\":\"7\"}}", "not a file name");
 	limit_refused(true, "{\"unified\":{\"hugetlb.2MB.max\":\"7\"}}", "controller hugetlb is not available");
 	fs_remove_tree(AT_FDCWD, dir, NULL);

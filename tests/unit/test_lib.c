@@ -52,6 +52,24 @@ static void test_durations(void)
 	}
 }
 
+static void test_sizes(void)
+{
+	static const struct {
+		const char *text;
+		long long bytes;
+	} table[] = {{"0", 0}, {"100", 100}, {"32b", 32}, {"32B", 32}, {"32k", 32768}, {"32Kb", 32768}, {"32 KiB", 32768},
+		     {"1.5g", 1610612736}, {"2T", 2199023255552}, {"1p", 1125899906842624}, {"8191p", 9222246136947933184},
+		     {"9223372036854775806", 9223372036854775806}, {"", -1}, {"k", -1}, {"-1", -1}, {"1x", -1}, {"1ib", -1},
+		     {"1kk", -1}, {"1 ", -1}, {"1e3", -1}, {"0x10", -1}, {"8192p", -1}, {"9223372036854775808", -1}, {".5g", -1}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		int64_t bytes = 0;
+		int rc = str_size(table[i].text, &bytes);
+
+		is_int(rc < 0 ? -1 : (long long)bytes, table[i].bytes, table[i].text);
+	}
+}
+
 /* The clock as the C library tells it, give or take the second between the two calls. */
 static void test_time(void)
 {
@@ -196,6 +214,7 @@ int main(void)
 {
 	test_numbers();
 	test_durations();
+	test_sizes();
 	test_time();
 	test_base64();
 	test_errors();
