@@ -32,6 +32,7 @@ struct init_ctx {
 	int listen_fds;
 	bool pivoted;	  /* paths are the container's now */
 	bool setgroups_denied;
+	bool by_user;	  /* nsrun has no rights on the host: an ordinary user runs it */
 };
 
 /* The rules for messages that not every container needs (sync.h): SYNC_ROOT, SYNC_GO. */

@@ -15,6 +15,7 @@ struct process_ctx {
 	const struct spec_process *process;
 	const struct seccomp_program *seccomp; /* NULL: none */
 	bool setgroups_denied;	/* in a user namespace without the right to set groups */
+	bool user_namespace;	/* in one that is not nsrun's: files of nsrun's caller are not given away */
 	int keep_fds;		/* descriptors 3 .. 3+keep_fds-1 stay open in the program */
 	char **extra_env;	/* NAME=value, after process.env */
 	bool oom_score_adj_set; /* the parent has done it: inside a user namespace the right is missing */
@@ -39,6 +40,8 @@ int process_exec(const struct process_ctx *ctx, struct error *err);
 /* caps.c: the five sets; unknown or ungrantable ones are warnings (runtime-spec config.md). */
 int caps_apply_bounding(const struct spec_capabilities *c, struct error *err);
 int caps_apply(const struct spec_capabilities *c, struct error *err);
+/* True when the caller has it, in its own user namespace. */
+bool caps_has(int cap);
 /* Number of "CAP_NET_ADMIN", -1: unknown. */
 int caps_number(const char *name);
 extern const struct word caps_words[]; /* in the order of their numbers */

@@ -101,6 +101,9 @@ static int open_root(const struct init_ctx *ctx, struct error *err)
 	if (!path)
 		return error_oom(err);
 	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == EACCES)
+		return error_set(err, EACCES, "cannot open the root file system %s: permission denied: it and the directories above "
+				 "it must be open to who runs nsrun", path);
 	return fd < 0 ? error_sys(err, "cannot open the root file system %s", path) : fd;
 }
 

@@ -11,7 +11,9 @@ struct error;
 
 /* sources.c. In the parent, before clone3(): with a user namespace or id-mapped mounts, takes private copies of the root
  * (ctx->root_fd) and of the trees to be bind mounted (ctx->mount_fds), id-mapped where asked, since the namespace's
- * root may not reach them. Nothing to do otherwise. ctx->root_fd is -1 before. rootfs_close_sources() releases them in the parent, also half-made ones. */
+ * root may not reach them. Nothing to do otherwise. An ordinary user may mount in the new namespace only: then init does
+ * it, before it becomes root there. ctx->root_fd is -1 before. rootfs_close_sources() releases them in the parent, also
+ * half-made ones. */
 int rootfs_open_sources(struct init_ctx *ctx, struct error *err);
 void rootfs_close_sources(struct init_ctx *ctx);
 

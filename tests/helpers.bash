@@ -18,6 +18,11 @@ needs_root() {
 	[ "$MODE" = root ] || skip "needs root: $1"
 }
 
+# not_as_user REASON: this one is for root, be it only that of a user namespace.
+not_as_user() {
+	[ "$MODE" != user ] || skip "not as an ordinary user: $1"
+}
+
 nsrun() {
 	"$NSRUN" --root "$ROOT" "$@"
 }
@@ -163,14 +168,15 @@ snapshot() {
 	echo "netns:"
 	ls /run/netns 2>/dev/null | sort
 	echo "nft:"
-	nft list ruleset 2>/dev/null
+	[ "$MODE" = user ] || nft list ruleset 2>/dev/null
 	echo "mounts:"
 	awk '{print "  " $5}' /proc/self/mountinfo | grep -v "^  $BATS_RUN_TMPDIR" | sort
 	echo "cgroups:"
 	# Those without processes: the machine's own come and go with theirs, and a process left behind shows by itself.
 	find /sys/fs/cgroup -mindepth 3 -name cgroup.procs -exec grep -L . {} + 2>/dev/null | sort
 	echo "state:"
-	find /run/nsrun /run/netsetup /var/lib/cni /run/wireguard /var/run/wireguard "$ROOT" "$NETSETUP_ROOT" -mindepth 1 \
+	find /run/nsrun /run/netsetup /var/lib/cni /run/wireguard /var/run/wireguard "$ROOT" "$NETSETUP_ROOT" \
+		"${XDG_RUNTIME_DIR:-/run/user}/nsrun" -mindepth 1 \
 		! -name lock ! -name '.lock' 2>/dev/null | sort
 	echo "processes:"
 	# Bats and what it runs itself have this shell as a descendant or ancestor.
@@ -226,7 +232,7 @@ common_teardown() {
 	for id in $(nsrun list -q 2>/dev/null); do
 		nsrun delete --force "$id"
 	done
-	"$NETSETUP" gc
+	[ "$MODE" = user ] || "$NETSETUP" gc
 	return 0
 }
 
