@@ -38,12 +38,11 @@ sane_run() {
 
 # A root file system of busybox, made once a file; make_bundle copies it by hard links.
 make_rootfs() {
-	local dir=$1 applet
+	local dir=$1
 	mkdir -p "$dir"/{bin,dev,etc,proc,sys,tmp,root,run,var}
 	cp "$BUSYBOX" "$dir/bin/busybox"
-	for applet in $("$BUSYBOX" --list | grep -vx busybox); do
-		ln -sf busybox "$dir/bin/$applet"
-	done
+	# One process for hundreds of links: under the emulator each costs 20 ms or more.
+	"$BUSYBOX" --list | perl -lne 'BEGIN { chdir pop } symlink "busybox", $_ unless $_ eq "busybox"' "$dir/bin"
 	echo 'root:x:0:0:root:/root:/bin/sh' >"$dir/etc/passwd"
 	echo 'root:x:0:' >"$dir/etc/group"
 }
