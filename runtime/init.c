@@ -243,7 +243,9 @@ static int init_process(struct init_ctx *ctx, struct error *err)
 	if (ctx->services)
 		return setsid() < 0 && errno != EPERM ? error_sys(err, "cannot start a session") : 0;
 	rc = process_prepare(&p, err);
-	/* `create` tells what is missing; `run` hears of it from execve(2) at once. */
+	/* `create` tells what is missing; `run` hears of it at once. */
+	if (rc == 0 && ctx->start_listen >= 0)
+		rc = apparmor_check(ctx->spec->process->apparmor_profile, err);
 	if (rc == 0 && ctx->start_listen >= 0)
 		rc = process_check_program(ctx->spec->process, err);
 	return rc;

@@ -348,6 +348,9 @@ int process_exec(const struct process_ctx *ctx, struct error *err)
 	/* Whatever the caller of nsrun left open is not the container's. Before the filter, which need not allow it. */
 	if (syscall(SYS_close_range, 3 + ctx->keep_fds, UINT_MAX, CLOSE_RANGE_CLOEXEC) < 0)
 		return error_sys(err, "cannot mark descriptors close-on-exec");
-	rc = lose_rights(ctx, err);
+	/* Not earlier: what else is executed on the way here, hooks, would be confined by it. */
+	rc = apparmor_apply(ctx->process->apparmor_profile, err);
+	if (rc == 0)
+		rc = lose_rights(ctx, err);
 	return rc < 0 ? rc : search_program(ctx->process, attempt_exec, &arg, err);
 }

@@ -32,10 +32,16 @@ int process_check_program(const struct spec_process *p, struct error *err);
 
 /* What must be done while still privileged: oom_score_adj, rlimits, umask, working directory, session. */
 int process_prepare(const struct process_ctx *ctx, struct error *err);
-/* Bounding set, ids, capabilities, no_new_privs, seccomp, in the order that loses no right too early; then marks
+/* AppArmor profile, bounding set, ids, capabilities, no_new_privs, seccomp, in the order that loses no right too early; then marks
  * every other descriptor close-on-exec and executes. Returns only on failure: -ENOENT "exec NAME: executable file not
  * found in $PATH" / "no such file or directory", -EACCES "permission denied", which clients match. */
 int process_exec(const struct process_ctx *ctx, struct error *err);
+
+/* apparmor.c: has the next execve(2) change to the profile; NULL or "": nothing to do. The error says whether AppArmor or
+ * the profile is missing. */
+int apparmor_apply(const char *profile, struct error *err);
+/* The same error, and nothing is changed. For telling at `create`. */
+int apparmor_check(const char *profile, struct error *err);
 
 /* caps.c: the five sets; unknown or ungrantable ones are warnings (runtime-spec config.md). */
 int caps_apply_bounding(const struct spec_capabilities *c, struct error *err);
