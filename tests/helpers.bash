@@ -179,8 +179,9 @@ snapshot() {
 		! -name lock ! -name '.lock' 2>/dev/null | sort
 	echo "processes:"
 	# Bats and what it runs itself have this shell as a descendant or ancestor.
-	ps -eo pid=,ppid=,stat=,comm= | awk -v own="$own" '
-		{ parent[$1] = $2; name[$1] = $4; stat[$1] = $3 }
+	# The kernel's own threads, which have no memory, come and go as they like.
+	ps -eo pid=,ppid=,stat=,vsz=,comm= | awk -v own="$own" '
+		{ parent[$1] = $2; name[$1] = $5; stat[$1] = $4 ? $3 : "Z" }
 		END {
 			for (p = own; p > 1; p = parent[p]) mine[p] = 1
 			for (p in parent) {
