@@ -391,7 +391,7 @@ int container_create(struct container *c, const char *id, const struct create_op
 		.bundle_fd = -1,
 		.sync = -1,
 		.cgroup = {.dir_fd = -1},
-		.init = {.sync = -1, .start_listen = -1, .root_fd = -1, .parent_fds = {-1, -1}},
+		.init = {.sync = -1, .start_listen = -1, .root_fd = -1, .host_dev = -1, .sysctl_proc = -1, .parent_fds = {-1, -1}},
 	};
 	int rc = state_check_id(id, err);
 

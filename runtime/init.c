@@ -360,6 +360,7 @@ static const struct init_step {
 	{"host name", init_names},
 	{"loopback", init_loopback},
 	{"root file system", rootfs_prepare},
+	{"sysctl", rootfs_sysctl_open}, /* while the host's /proc is in sight */
 	{"mounts", rootfs_mounts},
 	{"mounts", rootfs_mounts_rest},
 	{"devices", rootfs_devices},

@@ -136,6 +136,17 @@ uint64_t ns_flags(const struct spec *s)
 	return flags;
 }
 
+bool ns_in_userns(void)
+{
+	auto_close int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+	char text[128] = "";
+	unsigned inside, outside, count;
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		return false;
+	return sscanf(text, "%u %u %u", &inside, &outside, &count) != 3 || inside || outside || count != UINT32_MAX;
+}
+
 /* --- joining ------------------------------------------------------------------------------------------------ */
 
 static int join_failed(enum ns_kind kind, struct error *err)

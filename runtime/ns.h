@@ -47,6 +47,8 @@ int ns_check_rights(const struct ns_plan *p, struct error *err);
 
 /* Joins everything of the plan. */
 int ns_join(const struct ns_plan *p, struct error *err);
+/* True when the caller is in a user namespace that is not the initial one: root there lacks rights over the machine. */
+bool ns_in_userns(void);
 /* CLONE_NEW* of all namespaces that the configuration lists, made or joined. */
 uint64_t ns_flags(const struct spec *s);
 

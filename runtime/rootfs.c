@@ -177,7 +177,10 @@ int rootfs_prepare(struct init_ctx *ctx, struct error *err)
 		return ctx->root_fd;
 	if (copied)
 		return attach_root(ctx, err);
-	/* Over the host's own tree the first mounts hide the sources of the next ones: /run hides /run/netns. */
+	/* Over the host's own tree the first mounts hide the sources of the next ones: /run hides /run/netns. Devices, too,
+	 * are the host's in a user namespace; without a /dev there are none. */
+	if (own)
+		ctx->host_dev = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return own && !ctx->mount_fds ? rootfs_clone_sources(ctx, err) : 0;
 }
 

@@ -31,7 +31,9 @@ int rootfs_devices(struct init_ctx *ctx, struct error *err);
 int rootfs_enter(struct init_ctx *ctx, struct error *err);
 /* maskedPaths, readonlyPaths, root.readonly, rootfsPropagation; after entering. */
 int rootfs_protect(struct init_ctx *ctx, struct error *err);
-/* sysctl.c. Through a private procfs mount, so nothing in the root can redirect the writes. */
+/* sysctl.c. Through a private procfs mount, so nothing in the root can redirect the writes. It is opened before the
+ * container's mounts cover the host's /proc. */
+int rootfs_sysctl_open(struct init_ctx *ctx, struct error *err);
 int rootfs_sysctl(struct init_ctx *ctx, struct error *err);
 /* Opens the pty in the container, gives its master to the parent and makes the slave fd 0, 1, 2 (terminal.c). */
 int rootfs_terminal(struct init_ctx *ctx, struct error *err);
