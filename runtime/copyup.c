@@ -16,7 +16,7 @@
 #include "ns.h"
 #include "rootfs_parts.h"
 
-enum { MAX_DEPTH = 64 };
+enum { MAX_DEPTH = 64, OVERFLOW_ID = 65534 };
 
 static int copy_directory(int from, int to, int depth, struct error *err);
 
@@ -43,10 +43,17 @@ static bool is_locked(const char *name)
 	return true;
 }
 
-/* An owner that is not mapped (EINVAL) stays root. */
+/* Of an owner who is not in the user namespace the copy is root's, as all of the image is for a container without one. */
+static unsigned owner_of_copy(unsigned id)
+{
+	return id == OVERFLOW_ID && ns_in_userns() ? 0 : id;
+}
+
+/* EINVAL: nor is that one mapped; the copy is whose it is. */
 static int set_owner(int dir, const char *name, const struct stat *st, struct error *err)
 {
-	if (fchownat(dir, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0 && errno != EINVAL)
+	if (fchownat(dir, name, owner_of_copy(st->st_uid), owner_of_copy(st->st_gid), AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0 &&
+	    errno != EINVAL)
 		return error_sys(err, "cannot set the owner of %s in the tmpfs", *name ? name : "a directory");
 	return 0;
 }
