@@ -16,6 +16,7 @@
 #include <sys/vfs.h>
 
 #include "cgroup_impl.h"
+#include "cgroup_systemd.h"
 #include "cleanup.h"
 #include "error.h"
 #include "fs.h"
@@ -44,15 +45,16 @@ enum { OWN_CGROUP_MAX = 64 * 1024 };
 
 /* --- what is asked for -------------------------------------------------------------------------------------- */
 
+enum manager { MANAGER_DISABLED, MANAGER_CGROUPFS, MANAGER_SYSTEMD };
+
 static int check_manager(const char *manager, struct error *err)
 {
 	if (!manager || str_eq(manager, "cgroupfs"))
-		return 1;
+		return MANAGER_CGROUPFS;
 	if (str_eq(manager, "disabled"))
-		return 0;
+		return MANAGER_DISABLED;
 	if (str_eq(manager, "systemd"))
-		return error_set(err, ENOTSUP, "the systemd cgroup driver is not supported yet; use --cgroup-manager cgroupfs "
-				 "(podman: cgroup_manager=\"cgroupfs\"; containerd: SystemdCgroup = false)");
+		return MANAGER_SYSTEMD;
 	return error_set(err, EINVAL, "unknown cgroup manager \"%s\"; it is one of cgroupfs, systemd, disabled", manager);
 }
 
@@ -195,7 +197,6 @@ static int plan_v2(struct cgroup *c, const char *own, const char *path, struct e
 	/* Beside the caller's own cgroup: controllers cannot be enabled beneath one that has processes. */
 	int r = full_path(CGROUP_ROOT, own, "", true, path, &full, err);
 
-	c->v2 = true;
 	return r < 0 ? r : add_dir(c, 0, full.data, err);
 }
 
@@ -256,15 +257,17 @@ static int plan_v1(struct cgroup *c, const char *own, const char *path, bool usu
 	return 0;
 }
 
-static int plan_dirs(struct cgroup *c, const struct spec *s, const char *id, long fs_type, struct error *err)
+static int plan_dirs(struct cgroup *c, const struct spec *s, const char *id, bool systemd, struct error *err)
 {
-	bool given = !str_empty(s->linux_.cgroups_path), relative = false, v2 = fs_type == CGROUP2_SUPER_MAGIC;
-	unsigned needed = cgroup_needs(s->linux_.resources, v2);
+	bool given = systemd || !str_empty(s->linux_.cgroups_path), relative = false;
+	unsigned needed = cgroup_needs(s->linux_.resources, c->v2);
 	auto_buf struct buf path = {0};
 	auto_free char *own = NULL;
 	int r;
 
-	if (given)
+	if (systemd)
+		r = cgroup_systemd_plan(c, s, id, &path, err);
+	else if (given)
 		r = clean_path(s->linux_.cgroups_path, &path, &relative, err);
 	else
 		r = (buf_printf(&path, "/%s", id), path.failed) ? error_oom(err) : 0;
@@ -273,9 +276,9 @@ static int plan_dirs(struct cgroup *c, const struct spec *s, const char *id, lon
 	if (r < 0)
 		return r;
 	c->devices = given || (s->linux_.resources && s->linux_.resources->n_devices > 0);
-	r = v2 ? plan_v2(c, own, path.data, err) : plan_v1(c, own, path.data, given, needed, err);
-	/* "/ID" has none. */
-	return r == 0 && given ? add_parents(c, err) : r;
+	r = c->v2 ? plan_v2(c, own, path.data, err) : plan_v1(c, own, path.data, given, needed, err);
+	/* "/ID" has none; slices are systemd's. */
+	return r == 0 && given && !systemd ? add_parents(c, err) : r;
 }
 
 int cgroup_plan(const struct spec *s, const char *id, const char *manager, struct cgroup *ret, struct error *err)
@@ -285,12 +288,12 @@ int cgroup_plan(const struct spec *s, const char *id, const char *manager, struc
 		     (res && (res->n_devices > 0 || res->unified.n > 0 || cgroup_needs(res, true)));
 	struct cgroup c = {.dir_fd = -1};
 	struct statfs fs;
-	int r = check_manager(manager, err);
+	int driver = check_manager(manager, err), r;
 
-	if (r >= 0)
+	if (driver >= 0)
 		*ret = c;
-	if (r <= 0 || !asked)
-		return r < 0 ? r : 0;
+	if (driver <= 0 || (driver == MANAGER_CGROUPFS && !asked))
+		return driver < 0 ? driver : 0;
 	if (statfs(CGROUP_ROOT, &fs) < 0)
 		return error_sys(err, "cannot examine " CGROUP_ROOT);
 	if (fs.f_type != CGROUP2_SUPER_MAGIC && fs.f_type != TMPFS_MAGIC)
@@ -298,7 +301,8 @@ int cgroup_plan(const struct spec *s, const char *id, const char *manager, struc
 				 CGROUP_ROOT "; mount -t cgroup2 cgroup2 " CGROUP_ROOT);
 	if (fs.f_type == TMPFS_MAGIC && res && res->unified.n > 0)
 		return error_set(err, ENOTSUP, "linux.resources.unified is for cgroup v2; this host's controllers are on v1");
-	r = plan_dirs(&c, s, id, fs.f_type, err);
+	c.v2 = fs.f_type == CGROUP2_SUPER_MAGIC;
+	r = plan_dirs(&c, s, id, driver == MANAGER_SYSTEMD, err);
 	if (r < 0)
 		cgroup_close(&c);
 	else
@@ -306,19 +310,25 @@ int cgroup_plan(const struct spec *s, const char *id, const char *manager, struc
 	return r;
 }
 
+int cgroup_path_of(pid_t pid, const char *controller, struct buf *out, struct error *err)
+{
+	auto_free char *text = NULL;
+	char file[32];
+	int r;
+
+	snprintf(file, sizeof(file), "/proc/%d/cgroup", pid);
+	r = fs_read_at(AT_FDCWD, file, OWN_CGROUP_MAX, &text, NULL, err);
+	return r < 0 ? r : own_path(text, controller, false, out, err);
+}
+
 int cgroup_follow(struct cgroup *c, pid_t pid, struct error *err)
 {
 	size_t len = strlen(c->dirs[0].path);
 	auto_buf struct buf path = {0};
-	auto_free char *text = NULL;
-	char file[32];
 	int r, fd;
 
-	snprintf(file, sizeof(file), "/proc/%d/cgroup", pid);
-	r = fs_read_at(AT_FDCWD, file, OWN_CGROUP_MAX, &text, NULL, err);
 	buf_puts(&path, CGROUP_ROOT);
-	if (r == 0)
-		r = own_path(text, "", false, &path, err);
+	r = cgroup_path_of(pid, "", &path, err);
 	if (r < 0)
 		return r;
 	if (path.failed)
@@ -391,7 +401,7 @@ void cgroup_close(struct cgroup *c)
 		close_fd(&c->dirs[i].join_fd);
 	}
 	c->n = 0;
-	cleanup_free(&c->unit);
+	cgroup_systemd_close(c);
 	close_fd(&c->dir_fd);
 }
 

@@ -24,15 +24,18 @@ struct cgroup {
 	struct cgroup_dir dirs[64];
 	int dir_fd;	 /* v2: for CLONE_INTO_CGROUP; -1 otherwise */
 	char *unit;	 /* systemd's name of dirs[0]: "nsrun-ID.scope"; NULL with cgroupfs */
+	struct cgroup_systemd *systemd; /* from a plan with the systemd driver (cgroup_systemd.h) */
 };
 
 /* Decides on the directories (nothing is made). n is 0 when no cgroup work is asked for. id names the default path.
  * A populated or frozen one is refused here, before anything is recorded that a roll-back could take for ours. manager:
- * NULL or "cgroupfs"; "disabled" asks for nothing; "systemd" is -ENOTSUP. */
+ * NULL or "cgroupfs"; "systemd", which always makes one; "disabled" asks for nothing. */
 int cgroup_plan(const struct spec *s, const char *id, const char *manager, struct cgroup *ret, struct error *err);
-/* Makes the directories, writes limits and device rules, opens what joining needs. What it made is removed again when
- * it fails. */
+/* Makes the directories (or has systemd make its unit), writes limits and device rules, opens what joining needs. What it
+ * made is removed again when it fails, but for the unit, which is then without a process. */
 int cgroup_make(struct cgroup *c, const struct spec *s, struct error *err);
+/* The container's init exists: what kept the place for it goes (systemd driver). */
+int cgroup_settle(struct cgroup *c, const struct spec *s, pid_t init, struct error *err);
 /* The calling process, which must have one thread only, moves itself into all of them (v1; nothing to do on v2, where
  * CLONE_INTO_CGROUP puts a new process into dir_fd). This is the way to use: a single thread that moves itself does
  * not wait for an RCU grace period, 40 us instead of 10 ms. The descriptors were opened by cgroup_make() or
@@ -52,8 +55,8 @@ int cgroup_freeze(const struct cgroup *c, bool frozen, struct error *err);
 bool cgroup_is_frozen(const struct cgroup *c);
 /* Pids of all processes in it; *ret is an allocation of the caller's. Number or negative. */
 int cgroup_pids(const struct cgroup *c, pid_t **ret, struct error *err);
-/* Removes the directories with what containers made beneath; missing ones are success. Populated ones are waited for,
- * for a bounded time, since processes that were killed need some to go. */
+/* Removes the directories with what containers made beneath, and the unit; missing ones are success. Populated ones are
+ * waited for, for a bounded time, since processes that were killed need some to go. */
 int cgroup_remove(const struct cgroup *c, struct error *err);
 void cgroup_close(struct cgroup *c);
 

@@ -4,6 +4,8 @@
 
 #include "cgroup.h"
 
+struct buf;
+
 #define CGROUP_ROOT "/sys/fs/cgroup"
 
 enum cgroup_controller {
@@ -45,18 +47,29 @@ int cgroup_blkio(const struct cgroup *c, const struct spec_block_io *b, struct e
 int cgroup_lists(const struct cgroup *c, const struct spec_resources *r, struct error *err);
 unsigned cgroup_blkio_needs(const struct spec_block_io *b);
 unsigned cgroup_list_needs(const struct spec_resources *r);
+/* Calls visit() with the file and the text of every limit that would be written, cpu sets included. */
+int cgroup_visit_limits(const struct cgroup *c, const struct spec_resources *r,
+			void (*visit)(void *arg, const char *file, const char *text), void *arg, struct error *err);
 
 /* Reads a small file of a directory as text without the last newline; -ENOENT is left to the caller (no text). */
 int cgroup_read(const char *dir, const char *file, char *out, size_t size, struct error *err);
 /* Writes one value. The error names file and value. */
 int cgroup_write(const char *dir, const char *file, const char *value, struct error *err);
+/* Appends the path of a process in the hierarchy of a controller ("": in the unified one), without a '/' at its end. */
+int cgroup_path_of(pid_t pid, const char *controller, struct buf *out, struct error *err);
 /* The directory of a controller, or NULL. */
 const char *cgroup_dir(const struct cgroup *c, enum cgroup_controller bit);
+
+/* True when the caller is in a user namespace, where device rules can not be set. */
+bool cgroup_in_userns(void);
 
 /* cgroup_v1.c, cgroup_v2.c: makes one directory and its parents, ready for the limits. *ret_made: it was not there.
  * wanted: controllers that are taken if they can be had. */
 int cgroup_v1_make(const struct cgroup_dir *d, bool *ret_made, struct error *err);
 int cgroup_v2_make(const struct cgroup_dir *d, unsigned needed, unsigned wanted, bool *ret_made, struct error *err);
+/* Gives the directory to the container's root, if the container is made for it: with a user and a cgroup namespace of its
+ * own and a writable mount of its cgroup. */
+int cgroup_v2_delegate(int dir_fd, const struct spec *s, struct error *err);
 
 /* cgroup_procs.c. Waits until something about the directory's processes changes, at most ms. */
 void cgroup_wait(const char *dir, int ms);

@@ -394,6 +394,28 @@ static int check_values(const struct ask *a, struct error *err)
 	return 0;
 }
 
+int cgroup_visit_limits(const struct cgroup *c, const struct spec_resources *r,
+			void (*visit)(void *arg, const char *file, const char *text), void *arg, struct error *err)
+{
+	const struct ask a = {.c = c, .r = r};
+	char value[VALUE_SIZE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		const char *file = c->v2 ? limits[i].v2 : limits[i].v1;
+		int rc = str_empty(file) ? 0 : limits[i].value(&a, value, err);
+
+		if (rc < 0)
+			return rc;
+		if (rc > 0)
+			visit(arg, file, value);
+	}
+	if (r->cpu && !str_empty(r->cpu->cpus))
+		visit(arg, "cpuset.cpus", r->cpu->cpus);
+	if (r->cpu && !str_empty(r->cpu->mems))
+		visit(arg, "cpuset.mems", r->cpu->mems);
+	return 0;
+}
+
 static int check_hierarchy(const struct spec_memory *m, struct error *err)
 {
 	if (!m || !m->has_use_hierarchy || m->use_hierarchy)

@@ -8,10 +8,10 @@
 #include <sys/stat.h>
 
 #include "cgroup_impl.h"
+#include "cgroup_systemd.h"
 #include "cleanup.h"
 #include "error.h"
 #include "fs.h"
-#include "ns.h"
 #include "str.h"
 
 /* --- small files -------------------------------------------------------------------------------------------- */
@@ -53,6 +53,17 @@ int cgroup_write(const char *dir, const char *file, const char *value, struct er
 	return n < 0 ? error_sys(err, "cannot write \"%s\" to %s/%s", value, dir, file) : 0;
 }
 
+bool cgroup_in_userns(void)
+{
+	auto_close int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+	char text[128] = "";
+	unsigned inside, outside, count;
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		return false;
+	return sscanf(text, "%u %u %u", &inside, &outside, &count) != 3 || inside || outside || count != UINT32_MAX;
+}
+
 /* --- making ------------------------------------------------------------------------------------------------- */
 
 static int set_devices(const struct cgroup *c, const struct spec_resources *r, struct error *err)
@@ -65,7 +76,7 @@ static int set_devices(const struct cgroup *c, const struct spec_resources *r, s
 	rc = c->v2 ? cgroup_devices_v2(c->dir_fd, r, err) : cgroup_devices_v1(dir, r, err);
 	/* The kernel keeps these rights to the initial user namespace; the nodes that a user namespace can make are
 	 * harmless anyway. */
-	if ((rc == -EPERM || rc == -EACCES) && ns_in_userns())
+	if ((rc == -EPERM || rc == -EACCES) && cgroup_in_userns())
 		return 0;
 	return rc;
 }
@@ -81,12 +92,31 @@ static unsigned usual_controllers(void)
 	return bits;
 }
 
+/* Init and the placeholder are there together for a moment. */
+static bool is_too_narrow(const struct cgroup *c, const struct spec_resources *r)
+{
+	return cgroup_systemd_has_placeholder(c) && r && r->pids && r->pids->has_limit && r->pids->limit >= 0 && r->pids->limit < 2;
+}
+
+static int set_limits(const struct cgroup *c, const struct spec_resources *r, struct error *err)
+{
+	struct spec_pids two = {.limit = 2, .has_limit = true};
+	struct spec_resources wider = *r;
+
+	if (is_too_narrow(c, r))
+		wider.pids = &two;
+	return cgroup_limits(c, &wider, err);
+}
+
 static int make_all(struct cgroup *c, const struct spec *s, bool made[], struct error *err)
 {
 	const struct spec_resources *r = s->linux_.resources;
 	unsigned needed = cgroup_needs(r, c->v2), wanted = str_empty(s->linux_.cgroups_path) ? 0 : usual_controllers();
-	int rc = 0;
+	int rc = c->unit ? cgroup_systemd_start(c, s, err) : 0;
 
+	/* The rest is for what systemd does not do: controllers that it does not know, version 1's of which it makes none. */
+	if (c->unit && c->v2)
+		wanted = 0;
 	for (size_t i = 0; i < c->n && rc == 0; i++) {
 		if (c->dirs[i].parent)
 			made[i] = true; /* with the directories below it */
@@ -95,11 +125,15 @@ static int make_all(struct cgroup *c, const struct spec *s, bool made[], struct 
 		else
 			rc = cgroup_v1_make(&c->dirs[i], &made[i], err);
 	}
+	if (rc == 0 && c->unit && made[0])
+		rc = error_set(err, ENOENT, "systemd has ended the unit %s before the container was in it", c->unit);
 	if (rc == 0)
 		rc = cgroup_open(c, err);
 	if (rc == 0 && r)
-		rc = cgroup_limits(c, r, err);
-	return rc < 0 ? rc : set_devices(c, r, err);
+		rc = set_limits(c, r, err);
+	if (rc == 0)
+		rc = set_devices(c, r, err);
+	return rc == 0 && c->v2 && c->n ? cgroup_v2_delegate(c->dir_fd, s, err) : rc;
 }
 
 int cgroup_make(struct cgroup *c, const struct spec *s, struct error *err)
@@ -107,10 +141,34 @@ int cgroup_make(struct cgroup *c, const struct spec *s, struct error *err)
 	bool made[ARRAY_SIZE(c->dirs)] = {false};
 	int r = make_all(c, s, made, err);
 
+	if (r < 0)
+		cgroup_systemd_settle(c);
 	for (size_t i = 0; r < 0 && i < c->n; i++)
 		if (made[i])
 			rmdir(c->dirs[i].path);
 	return r;
+}
+
+int cgroup_settle(struct cgroup *c, const struct spec *s, pid_t init, struct error *err)
+{
+	const struct spec_resources *r = s->linux_.resources;
+	bool narrow = is_too_narrow(c, r);
+	int rc = 0;
+
+	if (!cgroup_systemd_has_placeholder(c))
+		return 0;
+	/* On version 1 init enters by itself, but maybe it has not come to that yet. */
+	if (!c->v2)
+		rc = cgroup_join(c, init, err);
+	cgroup_systemd_settle(c);
+	if (rc == 0 && narrow) {
+		const struct spec_resources pids = {.pids = r->pids};
+
+		rc = cgroup_systemd_update(c, &pids, err);
+		if (rc == 0)
+			rc = cgroup_limits(c, &pids, err);
+	}
+	return rc;
 }
 
 /* --- joining ------------------------------------------------------------------------------------------------ */

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "cgroup_impl.h"
+#include "cgroup_systemd.h"
 #include "cleanup.h"
 #include "error.h"
 #include "fs.h"
@@ -360,11 +361,31 @@ static int remove_dir(const struct cgroup *c, const char *path, int64_t end, str
 	}
 }
 
+/* systemd would kill who is in it. */
+static int remove_unit(const struct cgroup *c, int64_t end, struct error *err)
+{
+	for (;;) {
+		auto_free pid_t *pids = NULL;
+		int n = cgroup_pids(c, &pids, err);
+
+		if (n < 0)
+			return n;
+		if (n == 0)
+			return cgroup_systemd_stop(c, err);
+		if (now_ms() >= end)
+			return error_set(err, EBUSY, "cannot stop the unit %s: %d processes are in it (the first: %d); end them first",
+					 c->unit, n, pids[0]);
+		wait_for_change(c, pids, (size_t)n, (int)(end - now_ms()));
+	}
+}
+
 int cgroup_remove(const struct cgroup *c, struct error *err)
 {
 	int64_t end = c->n > 0 ? now_ms() + REMOVE_PATIENCE_MS : 0;
-	int first = 0;
+	int first = c->unit ? remove_unit(c, end, err) : 0;
 
+	if (first < 0)
+		return first;
 	/* All are tried, so that one obstacle leaves as little as possible behind; the first error is told. */
 	for (size_t i = 0; i < c->n; i++) {
 		struct error why = {0};

@@ -1,11 +1,13 @@
 /* The directory in the unified hierarchy: controllers have to be enabled in every directory above it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "cgroup_impl.h"
 #include "cleanup.h"
 #include "error.h"
+#include "fs.h"
 #include "str.h"
 
 static bool has_word(const char *list, const char *word)
@@ -82,4 +84,56 @@ int cgroup_v2_make(const struct cgroup_dir *d, unsigned needed, unsigned wanted,
 	if (!*ret_made && errno != EEXIST)
 		return error_sys(err, "cannot make cgroup %s", path);
 	return 0;
+}
+
+/* --- delegation --------------------------------------------------------------------------------------------- */
+
+enum { DELEGATE_MAX = 64 * 1024 };
+
+static bool has_own(const struct spec *s, enum ns_kind kind)
+{
+	const struct spec_namespace *n = spec_namespace(s, kind);
+
+	return n && str_empty(n->path);
+}
+
+static bool has_writable_mount(const struct spec *s)
+{
+	for (size_t i = 0; i < s->n_mounts; i++)
+		if (str_starts(s->mounts[i].type ? s->mounts[i].type : "", "cgroup") && !strv_has(s->mounts[i].options, "ro"))
+			return true;
+	return false;
+}
+
+/* The host's id of the container's root; -1: there is none. */
+static uid_t root_of(const struct spec *s)
+{
+	for (size_t i = 0; i < s->linux_.n_uid_mappings; i++)
+		if (s->linux_.uid_mappings[i].container_id == 0 && s->linux_.uid_mappings[i].size > 0)
+			return s->linux_.uid_mappings[i].host_id;
+	return (uid_t)-1;
+}
+
+/* Who owns these files may make sub-cgroups and move processes among them, but has no say in the limits.
+ * Source: kernel, cgroup-v2.rst#delegation, and /sys/kernel/cgroup/delegate. */
+int cgroup_v2_delegate(int dir_fd, const struct spec *s, struct error *err)
+{
+	uid_t owner = root_of(s);
+	auto_free char *list = NULL;
+	struct stat st;
+
+	if (owner == (uid_t)-1 || !has_own(s, NS_USER) || !has_own(s, NS_CGROUP) || !has_writable_mount(s))
+		return 0;
+	/* Below a user's own manager it is his already. */
+	if (fstat(dir_fd, &st) == 0 && st.st_uid == owner)
+		return 0;
+	/* Since Linux 4.15. Not the whole of it is there on every cgroup. */
+	if (fs_read_at(AT_FDCWD, "/sys/kernel/cgroup/delegate", DELEGATE_MAX, &list, NULL, NULL) < 0)
+		return 0;
+	for (char *next = list, *file; (file = strsep(&next, "\n"));) {
+		if (!fs_is_name(file) || fchownat(dir_fd, file, owner, (gid_t)-1, AT_SYMLINK_NOFOLLOW) == 0 || errno == ENOENT)
+			continue;
+		return error_sys(err, "cannot give the container's root (%u) the cgroup's %s", owner, file);
+	}
+	return fchown(dir_fd, owner, (gid_t)-1) == 0 ? 0 : error_sys(err, "cannot give the container's root (%u) its cgroup", owner);
 }

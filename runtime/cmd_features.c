@@ -78,8 +78,8 @@ static void add_cgroup(struct maker *m, struct json_value *linux_)
 
 	set_bool(m, v, "v1", true);
 	set_bool(m, v, "v2", true);
-	set_bool(m, v, "systemd", false);
-	set_bool(m, v, "systemdUser", false);
+	set_bool(m, v, "systemd", true);
+	set_bool(m, v, "systemdUser", true);
 	set_bool(m, v, "rdma", true);
 }
 
@@ -107,7 +107,7 @@ static void add_linux(struct maker *m, struct json_value *root)
 	add_words(m, v, "capabilities", caps_words);
 	add_cgroup(m, v);
 	add_seccomp(m, v);
-	set_enabled(m, v, "apparmor", true);
+	set_enabled(m, v, "apparmor", false);
 	set_enabled(m, v, "selinux", false);
 	set_enabled(m, v, "intelRdt", false);
 	set_enabled(m, object(m, v, "mountExtensions"), "idmap", true);

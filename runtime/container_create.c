@@ -26,7 +26,6 @@
 #include "error.h"
 #include "fs.h"
 #include "log.h"
-#include "net.h"
 #include "notify.h"
 #include "rootfs.h"
 #include "seal.h"
@@ -154,10 +153,6 @@ static int prepare(struct creation *cr, struct error *err)
 		rc = services_load(s, cr->bundle_fd, &cr->services, err);
 	if (rc == 0)
 		rc = ns_plan_make(s, &cr->plan, err);
-	if (rc == 0)
-		rc = ns_check_rights(&cr->plan, err);
-	if (rc == 0)
-		rc = net_check_rights(s, err);
 	if (rc == 0 && s->linux_.seccomp)
 		rc = seccomp_compile(s->linux_.seccomp, &cr->seccomp, err);
 	if (rc == 0)
@@ -247,10 +242,11 @@ static int fill_state(struct creation *cr, struct error *err)
 	st->no_pid_namespace = !ns_is_private(&cr->plan, NS_PID);
 	if (cr->cgroup.n)
 		st->cgroups = copy_list(doc, cr->cgroup.n, cgroup_path, cr);
+	st->unit = cr->cgroup.unit ? json_strdup(doc, cr->cgroup.unit) : NULL;
 	if (s->n_attachments)
 		st->attachments = copy_list(doc, s->n_attachments, attachment_name, cr);
 	if (!st->bundle || !st->rootfs || !st->created || (cr->cgroup.n && !st->cgroups) ||
-	    (s->n_attachments && !st->attachments))
+	    (cr->cgroup.unit && !st->unit) || (s->n_attachments && !st->attachments))
 		return error_oom(err);
 	return 0;
 }
@@ -377,6 +373,8 @@ static int create(struct creation *cr, struct error *err)
 	container_spawn_undo(cr);
 	if (!cr->attached)
 		cr->c->state.attachments = NULL;
+	if (!cr->cgroup.n) /* nothing of it was ours */
+		cr->c->state.cgroups = NULL;
 	if (container_take_back(cr->c, cr->built, NULL) < 0)
 		log_warn("container %s could not be undone completely: nsrun delete --force %s tries again", cr->c->id,
 			 cr->c->id);
@@ -391,7 +389,7 @@ int container_create(struct container *c, const char *id, const struct create_op
 		.bundle_fd = -1,
 		.sync = -1,
 		.cgroup = {.dir_fd = -1},
-		.init = {.sync = -1, .start_listen = -1, .root_fd = -1, .host_dev = -1, .sysctl_proc = -1, .parent_fds = {-1, -1}},
+		.init = {.sync = -1, .start_listen = -1, .root_fd = -1, .parent_fds = {-1, -1}},
 	};
 	int rc = state_check_id(id, err);
 

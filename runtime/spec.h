@@ -47,8 +47,7 @@ struct spec_process {
 	bool no_new_privileges;
 	int32_t oom_score_adj;
 	bool has_oom_score_adj;
-	const char *apparmor_profile; /* NULL or "": none */
-	/* selinuxLabel, scheduler, ioPriority, execCPUAffinity, commandLine: see the table */
+	/* apparmorProfile, selinuxLabel, scheduler, ioPriority, execCPUAffinity, commandLine: see the table */
 };
 
 struct spec_root {

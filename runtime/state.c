@@ -185,7 +185,7 @@ int state_refresh(struct state *s, int dir_fd, bool locked)
 
 /* The order is runc's. */
 struct oci_state {
-	const char *oci_version, *id, *status, *bundle, *rootfs, *created, *owner;
+	const char *oci_version, *id, *status, *bundle, *rootfs, *created, *owner, *unit;
 	int32_t pid;
 	struct json_map annotations;
 };
@@ -200,6 +200,7 @@ static const struct json_field oci_fields[] = {
 	F_STRING(struct oci_state, "created", created, JSON_KEEP),
 	F_MAP(struct oci_state, "annotations", annotations, 0),
 	F_STRING(struct oci_state, "owner", owner, JSON_KEEP),
+	F_STRING(struct oci_state, "systemd-scope", unit, 0), /* crun's word */
 	F_END,
 };
 static JSON_TYPE(oci_type, struct oci_state, oci_fields);
@@ -214,6 +215,7 @@ void state_write_oci(struct buf *b, const struct state *s, const char *status, i
 		.rootfs = s->rootfs ? s->rootfs : "",
 		.created = s->created ? s->created : "",
 		.owner = s->owner ? s->owner : "",
+		.unit = s->unit,
 		.pid = pid,
 		.annotations = s->annotations,
 	};

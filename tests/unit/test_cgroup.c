@@ -91,7 +91,7 @@ static void test_plan(void)
 	refused(CONFIG("\"cgroupsPath\":\"/a/../../b\""), NULL, EINVAL, "\"..\"", "..");
 	refused(CONFIG("\"cgroupsPath\":\"../b\""), NULL, EINVAL, "\"..\"", ".. at the start");
 	refused(CONFIG("\"cgroupsPath\":\"//.\""), NULL, EINVAL, "is the root", "the root cgroup");
-	refused(CONFIG("\"cgroupsPath\":\"/a\""), "systemd", ENOTSUP, "systemd", "the systemd driver");
+	refused(CONFIG("\"cgroupsPath\":\"/a\""), "systemd", EINVAL, "SLICE:PREFIX:NAME", "a path, for systemd");
 	refused(CONFIG("\"cgroupsPath\":\"/a\""), "other", EINVAL, "unknown cgroup manager", "an unknown driver");
 	if (!is_v2())
 		refused(CONFIG("\"resources\":{\"unified\":{\"pids.max\":\"1\"}}"), NULL, ENOTSUP, "cgroup v2",

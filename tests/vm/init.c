@@ -329,7 +329,8 @@ static _Noreturn void become_systemd(void)
 	char path[PATH_SIZE];
 
 	make_units();
-	snprintf(path, sizeof(path), "%s/units:" UNITS "%s", value("bed"),
+	/* The first two are where systemd keeps transient units and their changed properties, and finds them after a reload. */
+	snprintf(path, sizeof(path), "/run/systemd/system.control:/run/systemd/transient:%s/units:" UNITS "%s", value("bed"),
 		 is_set("persist") ? ":/etc/systemd/system:/usr/local/lib/systemd/system" : "");
 	setenv("SYSTEMD_UNIT_PATH", path, 1);
 	setenv("SYSTEMD_GENERATOR_PATH", "/nonexistent", 1);
