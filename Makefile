@@ -84,20 +84,27 @@ units: $(UNIT) $(FUZZ)
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 export ASAN_OPTIONS ?= detect_leaks=0
 
-deps-build deps-run deps-check deps-bench deps-fuzz deps-lint:
+deps-build deps-run deps-check deps-vm deps-bench deps-fuzz deps-lint:
 	@contrib/install-missing $(patsubst deps-%,%,$@)
 
 demo: deps-build deps-run ## install what is missing, build, run the main job, check it, clean up
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@contrib/demo/run.sh
 
-check: deps-build deps-run deps-check ## install what is missing, run all tests, plain and under sanitizers
+check: deps-build deps-run deps-check deps-vm ## install what is missing, run all tests, on both kernels
 	@$(MAKE) --no-print-directory -j$$(nproc) all units
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=$(BUILD)/asan STATIC=0 HARDEN= CFLAGS='-O1 -g $(SANITIZE)' all units
 	@tests/check $(BUILD)
 
 check-plain: all units ## run the tests of this build only, without installing anything
 	@tests/run $(SUITES)
+
+check-vm: deps-build deps-run deps-check deps-vm ## the tests of the second kernel only (tests/README.md)
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@tests/vm/check $(BUILD)/results.tsv
+
+test-table: ## specs/tests.md from the last `make check`: which test ran where
+	cp $(BUILD)/tests.md specs/tests.md
 
 fuzz: deps-build deps-fuzz ## build the fuzz targets for libFuzzer into build/fuzz/
 	@mkdir -p $(BUILD)/fuzz
@@ -148,5 +155,5 @@ clean: ## remove build/
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
-.PHONY: all clean help check check-plain units fuzz demo lint install uninstall bench deps-build deps-run deps-check deps-bench deps-fuzz deps-lint
+.PHONY: all clean help check check-plain check-vm test-table units fuzz demo lint install uninstall bench deps-build deps-run deps-check deps-vm deps-bench deps-fuzz deps-lint
 .DELETE_ON_ERROR:

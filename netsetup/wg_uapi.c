@@ -20,6 +20,8 @@
 #include "spawn.h"
 #include "str.h"
 
+#define TUN "/dev/net/tun"
+
 /* How long the daemon may take to answer. It answers within milliseconds; more means that it hangs. */
 enum { ANSWER_SECONDS = 5, ANSWER_MAX = 4 << 20 };
 
@@ -297,6 +299,9 @@ int wg_uapi_start(const char *name, const struct wg_owner *owner, int birth_fd, 
 
 	if (!program)
 		return error_set(err, ENOENT, "this kernel has no WireGuard and there is no wireguard-go in PATH");
+	/* Inside a user namespace its mode decides; udev's is 0666, the kernel's own 0600. */
+	if (access(TUN, R_OK | W_OK) < 0)
+		return error_sys(err, "cannot open " TUN " for wireguard-go");
 	r = wg_uapi_stop(name, err);
 	if (r < 0)
 		return r;

@@ -127,6 +127,13 @@ static int raise_ambient(capset wanted, struct error *err)
 	return 0;
 }
 
+bool caps_has(int cap)
+{
+	struct current now = {0};
+
+	return get_current(&now, NULL) == 0 && now.effective & BIT(cap);
+}
+
 int caps_apply(const struct spec_capabilities *c, struct error *err)
 {
 	static const struct spec_capabilities none;

@@ -60,9 +60,6 @@ int cgroup_path_of(pid_t pid, const char *controller, struct buf *out, struct er
 /* The directory of a controller, or NULL. */
 const char *cgroup_dir(const struct cgroup *c, enum cgroup_controller bit);
 
-/* True when the caller is in a user namespace, where device rules can not be set. */
-bool cgroup_in_userns(void);
-
 /* cgroup_v1.c, cgroup_v2.c: makes one directory and its parents, ready for the limits. *ret_made: it was not there.
  * wanted: controllers that are taken if they can be had. */
 int cgroup_v1_make(const struct cgroup_dir *d, bool *ret_made, struct error *err);

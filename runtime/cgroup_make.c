@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "error.h"
 #include "fs.h"
+#include "ns.h"
 #include "str.h"
 
 /* --- small files -------------------------------------------------------------------------------------------- */
@@ -53,17 +54,6 @@ int cgroup_write(const char *dir, const char *file, const char *value, struct er
 	return n < 0 ? error_sys(err, "cannot write \"%s\" to %s/%s", value, dir, file) : 0;
 }
 
-bool cgroup_in_userns(void)
-{
-	auto_close int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
-	char text[128] = "";
-	unsigned inside, outside, count;
-
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
-		return false;
-	return sscanf(text, "%u %u %u", &inside, &outside, &count) != 3 || inside || outside || count != UINT32_MAX;
-}
-
 /* --- making ------------------------------------------------------------------------------------------------- */
 
 static int set_devices(const struct cgroup *c, const struct spec_resources *r, struct error *err)
@@ -76,7 +66,7 @@ static int set_devices(const struct cgroup *c, const struct spec_resources *r, s
 	rc = c->v2 ? cgroup_devices_v2(c->dir_fd, r, err) : cgroup_devices_v1(dir, r, err);
 	/* The kernel keeps these rights to the initial user namespace; the nodes that a user namespace can make are
 	 * harmless anyway. */
-	if ((rc == -EPERM || rc == -EACCES) && cgroup_in_userns())
+	if ((rc == -EPERM || rc == -EACCES) && ns_in_userns())
 		return 0;
 	return rc;
 }

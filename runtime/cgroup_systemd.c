@@ -16,6 +16,7 @@
 #include "cleanup.h"
 #include "dbus.h"
 #include "error.h"
+#include "ns.h"
 #include "str.h"
 
 #define SYSTEMD	  "org.freedesktop.systemd1"
@@ -36,7 +37,7 @@ struct cgroup_systemd {
 /* The user's own manager serves who is not root, also who is only root of a user namespace. */
 static bool is_user(void)
 {
-	return geteuid() != 0 || cgroup_in_userns();
+	return geteuid() != 0 || ns_in_userns();
 }
 
 /* The bus's address, and the address at which systemd itself listens, which needs no bus. */

@@ -28,7 +28,8 @@ static const struct cli_option options[] = {
 	{"cgroup", 0, CLI_STRINGS, offsetof(struct exec_options, cgroups), "[CONTROLLER,...:]PATH",
 	 "run in this cgroup beneath the container's (may be repeated)"},
 	{"ignore-paused", 0, CLI_BOOL, offsetof(struct exec_options, ignore_paused), NULL, "also in a paused container"},
-	{"apparmor", 0, CLI_STRING, offsetof(struct exec_options, apparmor), "PROFILE", NULL},
+	{"apparmor", 0, CLI_STRING, offsetof(struct exec_options, apparmor), "PROFILE",
+	 "AppArmor profile, in place of the container's"},
 	{"process-label", 0, CLI_STRING, offsetof(struct exec_options, process_label), "LABEL", NULL},
 	{.kind = CLI_END},
 };

@@ -107,7 +107,7 @@ static void add_linux(struct maker *m, struct json_value *root)
 	add_words(m, v, "capabilities", caps_words);
 	add_cgroup(m, v);
 	add_seccomp(m, v);
-	set_enabled(m, v, "apparmor", false);
+	set_enabled(m, v, "apparmor", true);
 	set_enabled(m, v, "selinux", false);
 	set_enabled(m, v, "intelRdt", false);
 	set_enabled(m, object(m, v, "mountExtensions"), "idmap", true);

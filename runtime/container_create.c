@@ -26,6 +26,7 @@
 #include "error.h"
 #include "fs.h"
 #include "log.h"
+#include "net.h"
 #include "notify.h"
 #include "rootfs.h"
 #include "seal.h"
@@ -153,6 +154,10 @@ static int prepare(struct creation *cr, struct error *err)
 		rc = services_load(s, cr->bundle_fd, &cr->services, err);
 	if (rc == 0)
 		rc = ns_plan_make(s, &cr->plan, err);
+	if (rc == 0)
+		rc = ns_check_rights(&cr->plan, err);
+	if (rc == 0)
+		rc = net_check_rights(s, err);
 	if (rc == 0 && s->linux_.seccomp)
 		rc = seccomp_compile(s->linux_.seccomp, &cr->seccomp, err);
 	if (rc == 0)
@@ -389,7 +394,7 @@ int container_create(struct container *c, const char *id, const struct create_op
 		.bundle_fd = -1,
 		.sync = -1,
 		.cgroup = {.dir_fd = -1},
-		.init = {.sync = -1, .start_listen = -1, .root_fd = -1, .parent_fds = {-1, -1}},
+		.init = {.sync = -1, .start_listen = -1, .root_fd = -1, .host_dev = -1, .sysctl_proc = -1, .parent_fds = {-1, -1}},
 	};
 	int rc = state_check_id(id, err);
 

@@ -18,6 +18,7 @@
 #include "create.h"
 #include "error.h"
 #include "hooks.h"
+#include "idmap.h"
 #include "log.h"
 #include "net.h"
 #include "netns.h"
@@ -37,8 +38,13 @@ static int clone_failed(const struct creation *cr, struct error *err)
 		return error_set(err, errno, "cannot make the container's namespaces: too many of a kind (see the sysctls "
 				 "user.max_*_namespaces)");
 	case EPERM:
-		return error_set(err, EPERM, "cannot make the container's namespaces: permission denied%s",
-				 cr->plan.new_user ? "" : " (without root they need a user namespace)");
+		return error_set(err, EPERM, "cannot make the container's namespaces: permission denied%s", cr->plan.new_user ?
+				 "; this machine may forbid user namespaces to ordinary users: see the sysctls "
+				 "kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns" : "");
+	case EACCES:
+		return error_set(err, EACCES, "cannot start the container in its cgroup %s: nsrun's own cgroup is not below "
+				 "one that user %u may manage; start nsrun by `systemd-run --user --scope -p Delegate=yes`",
+				 cr->cgroup.n ? cr->cgroup.dirs[0].path : "", geteuid());
 	case EINVAL:
 		return error_set(err, EINVAL, "cannot make the container's namespaces: this kernel lacks one of them");
 	case EACCES:
@@ -130,10 +136,11 @@ static int spawn(struct creation *cr, struct error *err)
 	cr->init.services = cr->services;
 	cr->init.bundle = cr->bundle;
 	cr->init.bundle_fd = cr->bundle_fd;
+	cr->init.by_user = geteuid() != 0;
 	cr->init.sync = pair[1];
 	cr->init.parent_fds[0] = pair[0];
 	cr->init.parent_fds[1] = cr->c->dir_fd;
-	rc = rootfs_open_sources(&cr->init, err);
+	rc = cr->init.by_user ? 0 : rootfs_open_sources(&cr->init, err);
 	if (rc == 0)
 		rc = cr->plan.needs_stage ? spawn_staged(cr, err) : spawn_direct(cr, err);
 	/* Else its death could not be seen. */
@@ -199,13 +206,13 @@ static int build(struct creation *cr, struct error *err)
 	const struct container *c = cr->c;
 	int rc = 0;
 
-	if (cr->plan.new_user) {
-		rc = ns_write_maps(&c->spec, c->state.pid, err);
+	/* As long as an ordinary user may: init's files in /proc are not the user's once it is in. */
+	rc = process_set_oom_score_adj(c->spec.process, c->state.pid, err);
+	if (rc == 0 && cr->plan.new_user) {
+		rc = idmap_write(c->state.pid, &c->spec.linux_, err);
 		if (rc == 0)
 			rc = sync_send(cr->sync, SYNC_MAPPED, 0, -1, err);
 	}
-	if (rc == 0)
-		rc = process_set_oom_score_adj(c->spec.process, c->state.pid, err);
 	if (rc == 0)
 		rc = build_network(cr, err);
 	if (rc == 0)

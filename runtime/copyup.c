@@ -12,9 +12,11 @@
 #include "cleanup.h"
 #include "error.h"
 #include "fs.h"
+#include "log.h"
+#include "ns.h"
 #include "rootfs_parts.h"
 
-enum { MAX_DEPTH = 64 };
+enum { MAX_DEPTH = 64, OVERFLOW_ID = 65534 };
 
 static int copy_directory(int from, int to, int depth, struct error *err);
 
@@ -30,6 +32,30 @@ static void copy_xattrs(int from, int to)
 		if (size >= 0)
 			fsetxattr(to, names + at, value, (size_t)size, 0);
 	}
+}
+
+/* In a user namespace: what root there may not read, as its owner is not mapped. No process of the container could. */
+static bool is_locked(const char *name)
+{
+	if (errno != EACCES || !ns_in_userns())
+		return false;
+	log_debug("tmpcopyup: %s is left out: its owner is not in the user namespace, and others may not read it", name);
+	return true;
+}
+
+/* Of an owner who is not in the user namespace the copy is root's, as all of the image is for a container without one. */
+static unsigned owner_of_copy(unsigned id)
+{
+	return id == OVERFLOW_ID && ns_in_userns() ? 0 : id;
+}
+
+/* EINVAL: nor is that one mapped; the copy is whose it is. */
+static int set_owner(int dir, const char *name, const struct stat *st, struct error *err)
+{
+	if (fchownat(dir, name, owner_of_copy(st->st_uid), owner_of_copy(st->st_gid), AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0 &&
+	    errno != EINVAL)
+		return error_sys(err, "cannot set the owner of %s in the tmpfs", *name ? name : "a directory");
+	return 0;
 }
 
 static int copy_content(int from, int to, const char *name, struct error *err)
@@ -48,16 +74,18 @@ static int copy_file(int from_dir, int to_dir, const char *name, const struct st
 	int r;
 
 	if (from < 0)
-		return error_sys(err, "cannot open %s for copying it into the tmpfs", name);
+		return is_locked(name) ? 0 : error_sys(err, "cannot open %s for copying it into the tmpfs", name);
 	to = openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (to < 0)
 		return error_sys(err, "cannot make %s in the tmpfs", name);
 	r = copy_content(from, to, name, err);
+	/* Owner before mode: a change of owner clears set-user-ID. */
+	if (r == 0)
+		r = set_owner(to_dir, name, st, err);
 	if (r < 0)
 		return r;
-	/* Owner before mode: a change of owner clears set-user-ID. */
-	if (fchown(to, st->st_uid, st->st_gid) < 0 || fchmod(to, st->st_mode & 07777) < 0)
-		return error_sys(err, "cannot set the owner of %s in the tmpfs", name);
+	if (fchmod(to, st->st_mode & 07777) < 0)
+		return error_sys(err, "cannot set the mode of %s in the tmpfs", name);
 	copy_xattrs(from, to);
 	futimens(to, (struct timespec[]){st->st_atim, st->st_mtim});
 	return 0;
@@ -80,7 +108,7 @@ static int copy_subdirectory(int from_dir, int to_dir, const char *name, int dep
 	auto_close int to = -1;
 
 	if (from < 0)
-		return error_sys(err, "cannot open the directory %s", name);
+		return is_locked(name) ? 0 : error_sys(err, "cannot open the directory %s", name);
 	if (mkdirat(to_dir, name, 0700) < 0)
 		return error_sys(err, "cannot make the directory %s in the tmpfs", name);
 	to = openat(to_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -104,20 +132,22 @@ static int copy_entry(int from_dir, int to_dir, const char *name, int depth, str
 		r = copy_link(from_dir, to_dir, name, err);
 	else if (mknodat(to_dir, name, st.st_mode, st.st_rdev) < 0)
 		return error_sys(err, "cannot make the node %s in the tmpfs", name);
-	if (r < 0 || S_ISDIR(st.st_mode))
-		return r;
-	if (fchownat(to_dir, name, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_sys(err, "cannot set the owner of %s in the tmpfs", name);
-	return 0;
+	return r < 0 || S_ISDIR(st.st_mode) ? r : set_owner(to_dir, name, &st, err);
 }
 
 /* The directory's own attributes, after its entries, so that its times stay. */
 static int copy_attributes(int from, int to, struct error *err)
 {
 	struct stat st;
+	int r;
 
-	if (fstat(from, &st) < 0 || fchown(to, st.st_uid, st.st_gid) < 0 || fchmod(to, st.st_mode & 07777) < 0)
-		return error_sys(err, "cannot set the owner of a directory in the tmpfs");
+	if (fstat(from, &st) < 0)
+		return error_sys(err, "cannot look at a directory");
+	r = set_owner(to, "", &st, err);
+	if (r < 0)
+		return r;
+	if (fchmod(to, st.st_mode & 07777) < 0)
+		return error_sys(err, "cannot set the mode of a directory in the tmpfs");
 	copy_xattrs(from, to);
 	futimens(to, (struct timespec[]){st.st_atim, st.st_mtim});
 	return 0;

@@ -14,6 +14,7 @@
 #include "log.h"
 #include "mount_opts.h"
 #include "mountfd.h"
+#include "ns.h"
 #include "rootfs.h"
 #include "rootfs_parts.h"
 #include "str.h"
@@ -26,6 +27,7 @@ struct node {
 	uid_t uid;
 	gid_t gid;
 	bool optional; /* another kind of file in its place is left there */
+	int host_dev; /* the host's /dev; -1: it is still at its path */
 };
 
 /* runtime-spec config-linux.md#default-devices. */
@@ -77,26 +79,17 @@ static int open_dev(const struct init_ctx *ctx, struct error *err)
 
 /* --- nodes -------------------------------------------------------------------------------------------------- */
 
-static int check_existing(int dir, const char *name, const struct node *n, struct error *err)
-{
-	struct stat st;
-
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return error_sys(err, "cannot look at %s", n->path);
-	if ((st.st_mode & S_IFMT) == n->type && (n->type == S_IFIFO || st.st_rdev == n->device))
-		return 0;
-	if (!n->optional)
-		return error_set(err, EEXIST, "cannot make the device %s: another file is in its place", n->path);
-	log_warn("%s of the root file system is not the device it should be", n->path);
-	return 0;
-}
-
 /* Where nodes cannot be made (in a user namespace), the host's is shown. */
 static int bind_node(int dir, const char *name, const struct node *n, struct error *err)
 {
-	auto_close int tree = mountfd_clone(AT_FDCWD, n->path, false, err), target = -1;
+	bool covered = n->host_dev >= 0 && str_starts(n->path, "/dev/");
+	auto_close int tree = mountfd_clone(covered ? n->host_dev : AT_FDCWD, covered ? n->path + strlen("/dev/") : n->path,
+					    false, err), target = -1;
 	struct stat st;
 
+	if (tree == -ENOENT)
+		return error_set(err, ENOENT, "cannot make the device %s: a user namespace may only show the host's, which has none "
+				 "of that name", n->path);
 	if (tree < 0)
 		return tree;
 	if (fstat(tree, &st) < 0)
@@ -107,6 +100,23 @@ static int bind_node(int dir, const char *name, const struct node *n, struct err
 		return error_sys(err, "cannot make the file %s for a device", n->path);
 	target = fs_open_at(dir, name, O_PATH | O_NOFOLLOW, 0, err);
 	return target < 0 ? target : mountfd_attach(tree, target, n->path, err);
+}
+
+static int check_existing(int dir, const char *name, const struct node *n, struct error *err)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return error_sys(err, "cannot look at %s", n->path);
+	if ((st.st_mode & S_IFMT) == n->type && (n->type == S_IFIFO || st.st_rdev == n->device))
+		return 0;
+	/* What bind_node() left in the root file system at an earlier start. */
+	if (S_ISREG(st.st_mode) && st.st_size == 0 && n->type != S_IFIFO && ns_in_userns())
+		return bind_node(dir, name, n, err);
+	if (!n->optional)
+		return error_set(err, EEXIST, "cannot make the device %s: another file is in its place", n->path);
+	log_warn("%s of the root file system is not the device it should be", n->path);
+	return 0;
 }
 
 static int make_node(int dir, const char *name, const struct node *n, struct error *err)
@@ -126,7 +136,7 @@ static int make_node(int dir, const char *name, const struct node *n, struct err
 	return 0;
 }
 
-static int make_default_nodes(int dev, struct error *err)
+static int make_default_nodes(const struct init_ctx *ctx, int dev, struct error *err)
 {
 	int r = 0;
 
@@ -137,6 +147,7 @@ static int make_default_nodes(int dev, struct error *err)
 			.device = makedev(default_nodes[i].major, default_nodes[i].minor),
 			.mode = 0666,
 			.optional = true,
+			.host_dev = ctx->host_dev,
 		};
 
 		r = make_node(dev, n.path + strlen("/dev/"), &n, err);
@@ -149,7 +160,7 @@ static mode_t node_type(const struct spec_device *d)
 	return d->type[0] == 'b' ? S_IFBLK : d->type[0] == 'p' ? S_IFIFO : S_IFCHR;
 }
 
-static struct node listed_node(const struct spec_device *d)
+static struct node listed_node(const struct spec_device *d, int host_dev)
 {
 	return (struct node){
 		.path = d->path,
@@ -158,12 +169,13 @@ static struct node listed_node(const struct spec_device *d)
 		.mode = (d->has_file_mode ? d->file_mode : 0666) & 07777,
 		.uid = d->uid,
 		.gid = d->gid,
+		.host_dev = host_dev,
 	};
 }
 
 static int make_listed_node(const struct init_ctx *ctx, const struct spec_device *d, struct error *err)
 {
-	struct node n = listed_node(d);
+	struct node n = listed_node(d, ctx->host_dev);
 	auto_free char *path = strdup(d->path);
 	auto_close int dir = -1;
 	char *slash, *name;
@@ -183,7 +195,7 @@ static int make_listed_node(const struct init_ctx *ctx, const struct spec_device
 static int check_host_nodes(const struct init_ctx *ctx, struct error *err)
 {
 	for (size_t i = 0; i < ctx->spec->linux_.n_devices; i++) {
-		struct node n = listed_node(&ctx->spec->linux_.devices[i]);
+		struct node n = listed_node(&ctx->spec->linux_.devices[i], -1);
 		struct stat st;
 
 		if (stat(n.path, &st) < 0 || (st.st_mode & S_IFMT) != n.type || (n.type != S_IFIFO && st.st_rdev != n.device))
@@ -241,11 +253,11 @@ static int make_all(const struct init_ctx *ctx, struct error *err)
 	for (size_t i = 0; r == 0 && i < ctx->spec->linux_.n_devices; i++)
 		r = make_listed_node(ctx, &ctx->spec->linux_.devices[i], err);
 	if (r == 0)
-		r = make_default_nodes(dev, err);
+		r = make_default_nodes(ctx, dev, err);
 	return r < 0 ? r : make_links(dev, err);
 }
 
-int rootfs_devices(struct init_ctx *ctx, struct error *err)
+static int make_devices(const struct init_ctx *ctx, struct error *err)
 {
 	mode_t old;
 	int r;
@@ -257,5 +269,13 @@ int rootfs_devices(struct init_ctx *ctx, struct error *err)
 	old = umask(0);
 	r = make_all(ctx, err);
 	umask(old);
+	return r;
+}
+
+int rootfs_devices(struct init_ctx *ctx, struct error *err)
+{
+	int r = make_devices(ctx, err);
+
+	close_fd(&ctx->host_dev);
 	return r;
 }

@@ -136,6 +136,7 @@ static ON_OWN_STACK _Noreturn void child(struct exec *e)
 	struct process_ctx ctx = {
 		.process = &e->p.process,
 		.seccomp = e->seccomp,
+		.user_namespace = e->flags & CLONE_NEWUSER,
 		.keep_fds = (int)e->o->preserve_fds,
 		.oom_score_adj_set = true,
 		.listener = send_listener,
@@ -303,6 +304,11 @@ static int spawn(struct exec *e, struct error *err)
 	if (rc < 0)
 		return rc;
 	e->late = late_flags(e);
+	/* The process inherits it. Later its files in /proc are not those of an ordinary user. */
+	if (geteuid() != 0)
+		rc = process_set_oom_score_adj(&e->p.process, getpid(), err);
+	if (rc < 0)
+		return rc;
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		return error_sys(err, "cannot make the process undumpable");
 	rc = clone_once(e, err);
@@ -310,7 +316,7 @@ static int spawn(struct exec *e, struct error *err)
 	if (rc == -EBUSY && e->cgroup.v2 && !e->o->cgroups && cgroup_follow(&e->cgroup, e->c->state.pid, NULL) == 0)
 		rc = clone_once(e, err);
 	close_fd(&e->sync[1]);
-	return rc < 0 ? rc : process_set_oom_score_adj(&e->p.process, e->pid, err);
+	return rc < 0 || geteuid() != 0 ? rc : process_set_oom_score_adj(&e->p.process, e->pid, err);
 }
 
 /* --- waiting ------------------------------------------------------------------------------------------------ */

@@ -153,15 +153,23 @@ static int from_file(struct exec_process *e, const struct exec_options *o, struc
 	return rc;
 }
 
+/* As runc: a process file without a profile does not lead out of the container's. */
+static void choose_apparmor_profile(struct spec_process *p, const struct spec_process *container, const struct exec_options *o)
+{
+	if (!str_empty(o->apparmor))
+		p->apparmor_profile = o->apparmor;
+	else if (str_empty(p->apparmor_profile) && container)
+		p->apparmor_profile = container->apparmor_profile;
+}
+
 int exec_process_make(struct exec_process *e, const struct container *c, const struct exec_options *o, char **argv,
 		      struct error *err)
 {
 	int rc;
 
 	*e = (struct exec_process){0};
-	if (o->apparmor || o->process_label)
-		return error_set(err, ENOTSUP, "nsrun cannot set AppArmor profiles or SELinux labels yet: leave --apparmor and "
-				 "--process-label out");
+	if (o->process_label)
+		return error_set(err, ENOTSUP, "nsrun cannot set SELinux labels yet: leave --process-label out");
 	if (o->process) {
 		rc = from_file(e, o, err);
 	} else if (!c->spec.process) {
@@ -172,6 +180,7 @@ int exec_process_make(struct exec_process *e, const struct container *c, const s
 		e->doc = json_new();
 		rc = e->doc ? from_options(e, o, argv, err) : error_oom(err);
 	}
+	choose_apparmor_profile(&e->process, c->spec.process, o);
 	if (rc == 0 && (!e->process.args || !e->process.args[0]))
 		rc = error_set(err, EINVAL, "process args cannot be empty");
 	if (rc == 0 && (!e->process.cwd || e->process.cwd[0] != '/'))

@@ -75,6 +75,14 @@ static void outlive_parent(void)
 	prctl(PR_SET_PDEATHSIG, 0);
 }
 
+/* The parent of a user's container writes the mappings through files in /proc that are only the user's while the process
+ * is dumpable. No process of a container could make use of that before: it is in another user namespace. (Root's could:
+ * root's processes have all rights over a user namespace that root has made.) */
+static bool is_mapped_by_user(const struct init_ctx *ctx)
+{
+	return ctx->by_user && ctx->plan->new_user;
+}
+
 static int init_isolate(struct init_ctx *ctx, struct error *err)
 {
 	/* The parent's end of the socket first: while we hold it, its death cannot be seen. The state directory must not
@@ -85,7 +93,7 @@ static int init_isolate(struct init_ctx *ctx, struct error *err)
 	die_with_parent(ctx);
 	log_set_sink(sync_log_sink, (void *)(intptr_t)ctx->sync);
 	/* Neither ptrace(2) nor /proc/PID/fd, for processes of the container. execve(2) ends it. */
-	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+	if (prctl(PR_SET_DUMPABLE, is_mapped_by_user(ctx)) < 0)
 		return error_sys(err, "cannot make the process undumpable");
 	signals_default();
 	return 0;
@@ -122,6 +130,12 @@ static int init_user(struct init_ctx *ctx, struct error *err)
 	}
 	if (!ctx->plan->new_user && ctx->plan->join[NS_USER] < 0)
 		return 0;
+	/* An ordinary user's files: its own root need not be able to get there. */
+	if (ctx->by_user) {
+		rc = rootfs_open_sources(ctx, err);
+		if (rc < 0)
+			return rc;
+	}
 	if (setgroups(0, NULL) < 0)
 		ctx->setgroups_denied = true;
 	if ((setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) && errno != EINVAL)
@@ -208,6 +222,7 @@ static struct process_ctx process_context(struct init_ctx *ctx)
 		.process = ctx->spec->process,
 		.seccomp = ctx->seccomp,
 		.setgroups_denied = ctx->setgroups_denied,
+		.user_namespace = ctx->plan->new_user || ctx->plan->join[NS_USER] >= 0,
 		.keep_fds = (int)ctx->options->preserve_fds + ctx->listen_fds,
 		.oom_score_adj_set = true,
 		/* With root "/" it would be made on the host. */
@@ -228,7 +243,9 @@ static int init_process(struct init_ctx *ctx, struct error *err)
 	if (ctx->services)
 		return setsid() < 0 && errno != EPERM ? error_sys(err, "cannot start a session") : 0;
 	rc = process_prepare(&p, err);
-	/* `create` tells what is missing; `run` hears of it from execve(2) at once. */
+	/* `create` tells what is missing; `run` hears of it at once. */
+	if (rc == 0 && ctx->start_listen >= 0)
+		rc = apparmor_check(ctx->spec->process->apparmor_profile, err);
 	if (rc == 0 && ctx->start_listen >= 0)
 		rc = process_check_program(ctx->spec->process, err);
 	return rc;
@@ -266,6 +283,14 @@ static void drop_log(enum log_level level, const char *msg, void *arg)
 	(void)level, (void)msg, (void)arg;
 }
 
+/* A user's user namespace gives the user all rights over what is in it, but over an undumpable process only those that root
+ * of the host has: `exec` could not get in. Nothing leads out of the container here. */
+static void let_user_in(const struct init_ctx *ctx)
+{
+	if (ctx->by_user)
+		prctl(PR_SET_DUMPABLE, 1);
+}
+
 static int init_wait_start(struct init_ctx *ctx, struct error *err)
 {
 	struct sync_msg m;
@@ -282,6 +307,7 @@ static int init_wait_start(struct init_ctx *ctx, struct error *err)
 		close_fd(&ctx->sync);
 		seal_release();
 		close_all_but(ctx, ctx->start_listen);
+		let_user_in(ctx);
 		rc = accept_start(ctx, err);
 	}
 	if (rc == 0)
@@ -334,6 +360,7 @@ static const struct init_step {
 	{"host name", init_names},
 	{"loopback", init_loopback},
 	{"root file system", rootfs_prepare},
+	{"sysctl", rootfs_sysctl_open}, /* while the host's /proc is in sight */
 	{"mounts", rootfs_mounts},
 	{"mounts", rootfs_mounts_rest},
 	{"devices", rootfs_devices},

@@ -29,9 +29,12 @@ struct init_ctx {
 	int start_listen; /* listening start channel of `create`; -1: the sync socket is it */
 	int root_fd;	  /* the root file system, O_PATH, since the step that opened it */
 	int *mount_fds;	  /* one a mount, -1: none; NULL: none at all (rootfs_open_sources()) */
+	int host_dev;	  /* root.path "/": the host's /dev, which a mount may cover; -1: none */
+	int sysctl_proc;  /* the procfs for kernel parameters, between its two steps */
 	int listen_fds;
 	bool pivoted;	  /* paths are the container's now */
 	bool setgroups_denied;
+	bool by_user;	  /* nsrun has no rights on the host: an ordinary user runs it */
 };
 
 /* The rules for messages that not every container needs (sync.h): SYNC_ROOT, SYNC_GO. */

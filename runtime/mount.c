@@ -14,6 +14,7 @@
 #include "log.h"
 #include "mount_opts.h"
 #include "mountfd.h"
+#include "ns.h"
 #include "rootfs.h"
 #include "rootfs_parts.h"
 #include "str.h"
@@ -109,8 +110,12 @@ static int make_substitute(const char *type, uint64_t attrs, struct error *err)
 
 	if (tree < 0)
 		return tree;
-	/* All of it: below /sys lie file systems of the host. */
-	r = mountfd_attr(tree, true, attrs & REPLACED_ATTRS, 0, type, err);
+	/* All of it: below /sys lie file systems of the host, its cgroups among them, which the container must not write
+	 * to although the caller may (CVE-2023-25809). */
+	r = mountfd_attr(tree, true, (attrs & REPLACED_ATTRS) | MOUNT_ATTR_RDONLY, 0, type, err);
+	/* The top may be had writable, unless it is locked. */
+	if (r == 0 && !(attrs & MOUNT_ATTR_RDONLY))
+		(void)mountfd_attr(tree, false, 0, MOUNT_ATTR_RDONLY, type, NULL);
 	return r < 0 ? r : take_fd(&tree);
 }
 
@@ -130,18 +135,16 @@ static int make_devpts_without_gid(const struct spec_mount *m, const struct moun
 	return mountfd_new(m->type, m->source, &without, attrs, err);
 }
 
-static int make_filesystem(const struct init_ctx *ctx, const struct spec_mount *m, const struct mount_opts *o,
-			   struct error *err)
+static int make_filesystem(const struct spec_mount *m, const struct mount_opts *o, struct error *err)
 {
 	uint64_t attrs = first_attrs(m, o);
-	bool user = ctx->plan->new_user || ctx->plan->join[NS_USER] >= 0;
 	struct error e = {0};
 	int fd = mountfd_new(m->type, m->source, o, attrs, &e);
 
-	if (fd == -EPERM && user && substitute(m->type)) {
+	if (fd == -EPERM && substitute(m->type) && ns_in_userns()) {
 		log_debug("mount of %s: %s; taking the host's instead", m->type, e.msg);
 		fd = make_substitute(m->type, attrs, NULL);
-	} else if (fd == -EINVAL && user && strcmp(m->type, "devpts") == 0) {
+	} else if (fd == -EINVAL && strcmp(m->type, "devpts") == 0 && ns_in_userns()) {
 		fd = make_devpts_without_gid(m, o, attrs, NULL);
 	}
 	if (fd < 0 && fd != -E2BIG && err)
@@ -239,7 +242,7 @@ static int do_filesystem(const struct init_ctx *ctx, const struct spec_mount *m,
 	if (r < 0)
 		return r;
 	target_fd = target.fd;
-	mount = make_filesystem(ctx, m, o, err);
+	mount = make_filesystem(m, o, err);
 	if (mount == -E2BIG) {
 		mount = mount_by_path(ctx, m, o, target_fd, err);
 		return mount < 0 ? mount : finish(ctx, m, o, mount, err);

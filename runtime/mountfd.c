@@ -10,6 +10,7 @@
 #include "error.h"
 #include "fs.h"
 #include "mount_opts.h"
+#include "ns.h"
 #include "str.h"
 
 /* strndup_user() in fsconfig(2) takes no longer strings. */
@@ -185,10 +186,15 @@ static int set_attr(int mount, bool recursive, struct mount_attr *a, const char 
 int mountfd_attr(int mount, bool recursive, uint64_t set, uint64_t clear, const char *what, struct error *err)
 {
 	struct mount_attr a = {.attr_set = set, .attr_clr = clear};
+	int r;
 
 	if (!set && !clear)
 		return 0;
-	return set_attr(mount, recursive, &a, "change the flags of the mount at", what, err);
+	r = set_attr(mount, recursive, &a, "change the flags of the mount at", what, err);
+	if (r == -EPERM && ns_in_userns())
+		return error_set(err, EPERM, "cannot change the flags of the mount at %s: those that its source came into the user "
+				 "namespace with are locked; leave options like rw, suid, dev, exec and noatime out", what);
+	return r;
 }
 
 int mountfd_propagation(int mount, bool recursive, uint64_t type, const char *what, struct error *err)
@@ -203,6 +209,9 @@ int mountfd_idmap(int mount, bool recursive, int userns, const char *what, struc
 	struct mount_attr a = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns};
 	int r = set_attr(mount, recursive, &a, "map the ids of the mount at", what, err);
 
+	if (r == -EPERM && ns_in_userns())
+		return error_set(err, EPERM, "cannot map the ids of the mount at %s: its file system was mounted outside of the user "
+				 "namespace", what);
 	if (r == -EINVAL)
 		return error_set(err, EINVAL, "cannot map the ids of the mount at %s: its file system does not support that, "
 				 "or it is mapped already", what);

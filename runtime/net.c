@@ -1,6 +1,7 @@
 #include "net.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "error.h"
 #include "fs.h"
 #include "netns.h"
+#include "process.h"
 #include "seal.h"
 #include "spawn.h"
 #include "str.h"
@@ -53,6 +55,22 @@ static int run(char **args, struct error *err)
 		return 0;
 	strip_newlines(&errors);
 	return error_set(err, EIO, "%s", errors.len ? errors.data : spawn_status(status, how));
+}
+
+int net_check_rights(const struct spec *s, struct error *err)
+{
+	const char *name = s->n_attachments	      ? s->attachments[0].ifname :
+			   s->linux_.n_net_devices ? s->linux_.net_devices[0].host_name :
+						     "";
+	const char *what = s->n_attachments	      ? "annotations.org.nsrun.net." :
+			   s->linux_.n_net_devices ? "linux.netDevices." :
+			   s->netns_name	      ? "annotations.org.nsrun.netns" :
+						     NULL;
+
+	if (!what || (caps_has(CAP_NET_ADMIN) && caps_has(CAP_SYS_ADMIN)))
+		return 0;
+	return error_set(err, EPERM, "%s%s: needs rights over the host's network (CAP_NET_ADMIN and CAP_SYS_ADMIN): run nsrun as "
+			 "root, or try it with a network of your own: unshare -r --net --mount nsrun ...", what, name);
 }
 
 int net_attach(const struct container *c, const struct spec *s, pid_t pid, struct error *err)

@@ -15,6 +15,8 @@ int net_detach(const struct container *c, struct error *err);
 /* Moves linux.netDevices in: `netsetup move --netns PATH HOST=NAME ...`. */
 int net_move_devices(const struct spec *s, pid_t pid, struct error *err);
 
+/* Links of the host are made and moved with rights on the host. 0, or -EPERM with what in the spec asks for them. */
+int net_check_rights(const struct spec *s, struct error *err);
 /* Makes the directories of netsetup's state and of names of namespaces. Init makes its mounts while the network is being
  * made, and a bundle that covers /run binds these two back. */
 int net_prepare(const struct spec *s, struct error *err);

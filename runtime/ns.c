@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 
 #include "cleanup.h"
 #include "error.h"
-#include "fs.h"
+#include "process.h"
 #include "spec.h"
 
 #ifndef CLONE_NEWTIME
@@ -107,6 +108,19 @@ void ns_plan_close(struct ns_plan *p)
 		close_fd(&p->join[i]);
 }
 
+int ns_check_rights(const struct ns_plan *p, struct error *err)
+{
+	bool any = p->clone_flags || p->unshare_cgroup;
+
+	for (int i = 0; i < NS_KINDS; i++)
+		any |= p->join[i] >= 0;
+	if (!any || p->new_user || p->join[NS_USER] >= 0 || caps_has(CAP_SYS_ADMIN))
+		return 0;
+	return error_set(err, EPERM, "linux.namespaces: without root (CAP_SYS_ADMIN) a container needs a user namespace: add "
+			 "{\"type\": \"user\"} with linux.uidMappings and linux.gidMappings, as `nsrun spec --rootless` does, or "
+			 "run nsrun as root");
+}
+
 bool ns_is_private(const struct ns_plan *p, enum ns_kind kind)
 {
 	return p->clone_flags & (unsigned)ns_info[kind].flag || p->join[kind] >= 0 ||
@@ -122,10 +136,24 @@ uint64_t ns_flags(const struct spec *s)
 	return flags;
 }
 
+bool ns_in_userns(void)
+{
+	auto_close int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+	char text[128] = "";
+	unsigned inside, outside, count;
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		return false;
+	return sscanf(text, "%u %u %u", &inside, &outside, &count) != 3 || inside || outside || count != UINT32_MAX;
+}
+
 /* --- joining ------------------------------------------------------------------------------------------------ */
 
 static int join_failed(enum ns_kind kind, struct error *err)
 {
+	if (errno == EPERM && kind != NS_USER)
+		return error_set(err, EPERM, "cannot join the %s namespace: it belongs to another user namespace: join that by path "
+				 "as well, or run nsrun as root", ns_info[kind].word);
 	return error_sys(err, "cannot join the %s namespace", ns_info[kind].word);
 }
 
@@ -150,35 +178,4 @@ int ns_join(const struct ns_plan *p, struct error *err)
 		if (refused[i] && setns(p->join[i], ns_info[i].flag) < 0)
 			return join_failed((enum ns_kind)i, err);
 	return 0;
-}
-
-/* --- id maps ------------------------------------------------------------------------------------------------ */
-
-static int write_map(pid_t pid, const char *file, const struct spec_id_map *maps, size_t n, struct error *err)
-{
-	auto_buf struct buf b = {0};
-	char path[48];
-
-	for (size_t i = 0; i < n; i++)
-		buf_printf(&b, "%u %u %u\n", maps[i].container_id, maps[i].host_id, maps[i].size);
-	if (b.failed)
-		return error_oom(err);
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-	return n ? fs_write_at(AT_FDCWD, path, b.data, err) : 0;
-}
-
-int ns_write_maps(const struct spec *s, pid_t pid, struct error *err)
-{
-	char path[48];
-	int rc;
-
-	/* Without the right to set groups the kernel takes a gid map only after that (user_namespaces(7)). */
-	if (geteuid() != 0) {
-		snprintf(path, sizeof(path), "/proc/%d/setgroups", pid);
-		rc = fs_write_at(AT_FDCWD, path, "deny", err);
-		if (rc < 0)
-			return rc;
-	}
-	rc = write_map(pid, "gid_map", s->linux_.gid_mappings, s->linux_.n_gid_mappings, err);
-	return rc < 0 ? rc : write_map(pid, "uid_map", s->linux_.uid_mappings, s->linux_.n_uid_mappings, err);
 }

@@ -42,10 +42,13 @@ void ns_plan_close(struct ns_plan *p);
  * not the caller's own). */
 bool ns_is_private(const struct ns_plan *p, enum ns_kind kind);
 
+/* Whether the caller has the rights: without any, a user namespace has to be among what is made or joined. 0 or -EPERM. */
+int ns_check_rights(const struct ns_plan *p, struct error *err);
+
 /* Joins everything of the plan. */
 int ns_join(const struct ns_plan *p, struct error *err);
-/* Writes the maps of a new user namespace, which pid is in. */
-int ns_write_maps(const struct spec *s, pid_t pid, struct error *err);
+/* True when the caller is in a user namespace that is not the initial one: root there lacks rights over the machine. */
+bool ns_in_userns(void);
 /* CLONE_NEW* of all namespaces that the configuration lists, made or joined. */
 uint64_t ns_flags(const struct spec *s);
 

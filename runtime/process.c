@@ -249,13 +249,15 @@ static char **make_env(const struct process_ctx *ctx)
 /* --- losing rights ------------------------------------------------------------------------------------------ */
 
 /* So that a program which is not root can open /dev/stdout and its like again. Terminals have been given away already,
- * files on a read-only mount and sockets refuse, /dev/null is everybody's. */
-static void give_stdio(uid_t uid)
+ * files on a read-only mount and sockets refuse, /dev/null is everybody's. An ordinary user could not open a file again
+ * that was given to a subordinate id. */
+static void give_stdio(uid_t uid, bool keep_files)
 {
 	for (int fd = STDIN_FILENO; uid && fd <= STDERR_FILENO; fd++) {
 		struct stat st;
 
-		if (fstat(fd, &st) == 0 && st.st_uid != uid && !(S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)))
+		if (fstat(fd, &st) == 0 && st.st_uid != uid && !(keep_files && S_ISREG(st.st_mode)) &&
+		    !(S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)))
 			(void)!fchown(fd, uid, (gid_t)-1);
 	}
 }
@@ -310,7 +312,7 @@ static int lose_rights(const struct process_ctx *ctx, struct error *err)
 	const struct spec_process *p = ctx->process;
 	int rc = caps_apply_bounding(p->capabilities, err);
 
-	give_stdio(p->user.uid);
+	give_stdio(p->user.uid, ctx->user_namespace);
 	if (rc == 0)
 		rc = set_user(ctx, err);
 	/* Without no_new_privs loading a filter needs CAP_SYS_ADMIN, so it comes before the capabilities go; with it the
@@ -346,6 +348,9 @@ int process_exec(const struct process_ctx *ctx, struct error *err)
 	/* Whatever the caller of nsrun left open is not the container's. Before the filter, which need not allow it. */
 	if (syscall(SYS_close_range, 3 + ctx->keep_fds, UINT_MAX, CLOSE_RANGE_CLOEXEC) < 0)
 		return error_sys(err, "cannot mark descriptors close-on-exec");
-	rc = lose_rights(ctx, err);
+	/* Not earlier: what else is executed on the way here, hooks, would be confined by it. */
+	rc = apparmor_apply(ctx->process->apparmor_profile, err);
+	if (rc == 0)
+		rc = lose_rights(ctx, err);
 	return rc < 0 ? rc : search_program(ctx->process, attempt_exec, &arg, err);
 }

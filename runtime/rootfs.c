@@ -101,6 +101,9 @@ static int open_root(const struct init_ctx *ctx, struct error *err)
 	if (!path)
 		return error_oom(err);
 	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == EACCES)
+		return error_set(err, EACCES, "cannot open the root file system %s: permission denied: it and the directories above "
+				 "it must be open to who runs nsrun", path);
 	return fd < 0 ? error_sys(err, "cannot open the root file system %s", path) : fd;
 }
 
@@ -174,7 +177,10 @@ int rootfs_prepare(struct init_ctx *ctx, struct error *err)
 		return ctx->root_fd;
 	if (copied)
 		return attach_root(ctx, err);
-	/* Over the host's own tree the first mounts hide the sources of the next ones: /run hides /run/netns. */
+	/* Over the host's own tree the first mounts hide the sources of the next ones: /run hides /run/netns. Devices, too,
+	 * are the host's in a user namespace; without a /dev there are none. */
+	if (own)
+		ctx->host_dev = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return own && !ctx->mount_fds ? rootfs_clone_sources(ctx, err) : 0;
 }
 

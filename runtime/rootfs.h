@@ -11,7 +11,9 @@ struct error;
 
 /* sources.c. In the parent, before clone3(): with a user namespace or id-mapped mounts, takes private copies of the root
  * (ctx->root_fd) and of the trees to be bind mounted (ctx->mount_fds), id-mapped where asked, since the namespace's
- * root may not reach them. Nothing to do otherwise. ctx->root_fd is -1 before. rootfs_close_sources() releases them in the parent, also half-made ones. */
+ * root may not reach them. Nothing to do otherwise. An ordinary user may mount in the new namespace only: then init does
+ * it, before it becomes root there. ctx->root_fd is -1 before. rootfs_close_sources() releases them in the parent, also
+ * half-made ones. */
 int rootfs_open_sources(struct init_ctx *ctx, struct error *err);
 void rootfs_close_sources(struct init_ctx *ctx);
 
@@ -29,7 +31,9 @@ int rootfs_devices(struct init_ctx *ctx, struct error *err);
 int rootfs_enter(struct init_ctx *ctx, struct error *err);
 /* maskedPaths, readonlyPaths, root.readonly, rootfsPropagation; after entering. */
 int rootfs_protect(struct init_ctx *ctx, struct error *err);
-/* sysctl.c. Through a private procfs mount, so nothing in the root can redirect the writes. */
+/* sysctl.c. Through a private procfs mount, so nothing in the root can redirect the writes. It is opened before the
+ * container's mounts cover the host's /proc. */
+int rootfs_sysctl_open(struct init_ctx *ctx, struct error *err);
 int rootfs_sysctl(struct init_ctx *ctx, struct error *err);
 /* Opens the pty in the container, gives its master to the parent and makes the slave fd 0, 1, 2 (terminal.c). */
 int rootfs_terminal(struct init_ctx *ctx, struct error *err);

@@ -120,9 +120,6 @@ int rootfs_open_sources(struct init_ctx *ctx, struct error *err)
 
 	if (!rootfs_own_namespace(ctx) || (!user && !maps_ids(ctx->spec)))
 		return 0;
-	/* An ordinary user may mount in the new namespace only. */
-	if (geteuid() != 0)
-		return 0;
 	if (user && !rootfs_is_host(ctx->spec)) {
 		ctx->root_fd = rootfs_clone_root(ctx, err);
 		if (ctx->root_fd < 0)

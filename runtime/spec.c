@@ -62,7 +62,7 @@ static const struct json_field process_fields[] = {
 	F_LIST(struct spec_process, "rlimits", rlimits, n_rlimits, &rlimit_type, 0),
 	F_BOOL(struct spec_process, "noNewPrivileges", no_new_privileges, 0),
 	F_I32_HAS(struct spec_process, "oomScoreAdj", oom_score_adj, has_oom_score_adj, 0),
-	F_REFUSED("apparmorProfile", "nsrun cannot set AppArmor profiles yet"),
+	F_STRING(struct spec_process, "apparmorProfile", apparmor_profile, 0),
 	F_REFUSED("selinuxLabel", "nsrun cannot set SELinux labels yet"),
 	F_REFUSED("scheduler", "nsrun cannot set scheduling policies yet"),
 	F_REFUSED("ioPriority", "nsrun cannot set I/O priorities yet"),

@@ -47,7 +47,8 @@ struct spec_process {
 	bool no_new_privileges;
 	int32_t oom_score_adj;
 	bool has_oom_score_adj;
-	/* apparmorProfile, selinuxLabel, scheduler, ioPriority, execCPUAffinity, commandLine: see the table */
+	const char *apparmor_profile; /* NULL or "": none */
+	/* selinuxLabel, scheduler, ioPriority, execCPUAffinity, commandLine: see the table */
 };
 
 struct spec_root {

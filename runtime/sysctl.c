@@ -1,19 +1,22 @@
 /* Kernel parameters. Written to a procfs of our own, so that nothing the container or its image mounts can redirect
  * them (CVE-2025-52881); spec_check.c has refused those that no namespace of the container's holds. What /proc/sys
  * shows of network, ipc and uts is that of the process that looks, so init writes, once it is in its namespaces, with
- * all rights it will ever have. */
+ * all rights it will ever have. The procfs is made earlier, while the host's /proc is in sight: in a user namespace the
+ * kernel allows none to whoever sees none. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "error.h"
 #include "fs.h"
 #include "init.h"
 #include "log.h"
+#include "ns.h"
 #include "rootfs.h"
 #include "str.h"
 
@@ -50,24 +53,44 @@ static int sysctl_write(int proc, const char *name, const char *value, struct er
 	if (fd < 0 && errno == ENOENT)
 		return error_set(err, ENOENT, "cannot set the kernel parameter %s: there is none of that name in the container's "
 				 "namespaces", name);
+	if (fd < 0 && (errno == EACCES || errno == EPERM) && ns_in_userns())
+		return error_set(err, errno, "cannot set the kernel parameter %s: %s in a user namespace, unless a namespace that "
+				 "was made in it holds the parameter (not one joined by path)", name, strerror(errno));
 	if (fd < 0)
 		return error_sys(err, "cannot set the kernel parameter %s", name);
 	r = fs_write_all(fd, value, strlen(value));
 	return r < 0 ? error_set(err, -r, "cannot set the kernel parameter %s to \"%s\": %s", name, value, strerror(-r)) : 0;
 }
 
+/* Its file in /proc belongs to the host's root, whoever owns the uts namespace. */
+static int set_domainname(const char *value, struct error *err)
+{
+	if (setdomainname(value, strlen(value)) < 0)
+		return error_sys(err, "cannot set the kernel parameter kernel.domainname to \"%s\"", value);
+	return 0;
+}
+
+int rootfs_sysctl_open(struct init_ctx *ctx, struct error *err)
+{
+	if (!ctx->spec->linux_.sysctl.n)
+		return 0;
+	ctx->sysctl_proc = rootfs_private_proc(true, err);
+	return ctx->sysctl_proc < 0 ? error_wrap(err, "cannot set kernel parameters") : 0;
+}
+
 int rootfs_sysctl(struct init_ctx *ctx, struct error *err)
 {
 	const struct json_map *map = &ctx->spec->linux_.sysctl;
-	auto_close int proc = -1;
 	int r = 0;
 
-	if (!map->n)
-		return 0;
-	proc = rootfs_private_proc(true, err);
-	if (proc < 0)
-		return error_wrap(err, "cannot set kernel parameters");
-	for (size_t i = 0; r == 0 && i < map->n; i++)
-		r = sysctl_write(proc, map->pairs[i].key, map->pairs[i].value, err);
+	for (size_t i = 0; r == 0 && i < map->n; i++) {
+		const char *name = map->pairs[i].key, *value = map->pairs[i].value;
+
+		if (str_eq(name, "kernel.domainname") || str_eq(name, "kernel/domainname"))
+			r = set_domainname(value, err);
+		else
+			r = sysctl_write(ctx->sysctl_proc, name, value, err);
+	}
+	close_fd(&ctx->sysctl_proc);
 	return r;
 }

@@ -33,10 +33,10 @@ load helpers
 
 @test "a refused configuration makes nothing" {
 	make_bundle
-	config '.process.apparmorProfile = "docker-default"'
+	config '.process.selinuxLabel = "system_u:system_r:container_t:s0"'
 	sane_run nsrun create --bundle "$BUNDLE" c
 	[ "$status" -eq 1 ]
-	[[ "$output" == *"process.apparmorProfile: not supported: "* ]]
+	[[ "$output" == *"process.selinuxLabel: not supported: "* ]]
 	sane_run nsrun state c
 	[ "$status" -eq 1 ]
 	[[ "$output" == *"does not exist"* ]]
@@ -105,7 +105,7 @@ load helpers
 		and .linux.cgroup.v1 and .linux.cgroup.v2 and (.linux.cgroup.systemd | not)
 		and .linux.seccomp.enabled and (.linux.seccomp.actions | index("SCMP_ACT_NOTIFY") != null)
 		and (.linux.seccomp.supportedFlags | index("SECCOMP_FILTER_FLAG_LOG") != null)
-		and (.linux.apparmor.enabled | not) and (.linux.selinux.enabled | not) and (.linux.intelRdt.enabled | not)
+		and .linux.apparmor.enabled and (.linux.selinux.enabled | not) and (.linux.intelRdt.enabled | not)
 		and .linux.netDevices.enabled
 		and ([.annotations | keys[] | select(startswith("org.opencontainers"))] == [])' <<<"$output"
 }

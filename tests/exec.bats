@@ -200,6 +200,7 @@ start() {
 }
 
 @test "exec joins the container's cgroup; --cgroup goes below it" {
+	needs_root "cgroups of version 1 are root's"
 	[ -d /sys/fs/cgroup/pids ] || skip "no pids controller of cgroup version 1 here"
 	local cgroup=nsrun-exec-test-$RANDOM
 	config '.linux.cgroupsPath = "/" + $c | .linux.resources = {"pids": {"limit": 40}}' --arg c $cgroup

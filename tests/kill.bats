@@ -95,6 +95,7 @@ make_full_bundle() {
 	JSON
 	config '.annotations = {"org.nsrun.netns": "kill-test", "org.nsrun.net.eth0": "eth0.conflist"}
 		| .linux.cgroupsPath = "/" + $cgroup | .linux.resources = {"pids": {"limit": 50}}' --arg cgroup "$CGROUP"
+	[ "$MODE" = root ] || config 'del(.linux.cgroupsPath, .linux.resources)' # not ours to make everywhere
 	config_args "$@"
 }
 

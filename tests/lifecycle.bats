@@ -176,9 +176,11 @@ pid_of() {
 $BUNDLE/rootfs
 c" ]
 	[ "$(nsrun list -q)" = c ]
+	local owner=root
+	[ $UID = 0 ] || owner="#$UID"
 	[ "$(nsrun list | head -1)" = "ID          PID         STATUS      $(printf "%-$((${#BUNDLE} + 3))s" BUNDLE)CREATED                          OWNER" ]
-	[ "$(nsrun list | awk 'NR == 2 {print $1, $3, $6}')" = "c created root" ]
-	[ "$(nsrun list -f json | jq -r '.[0].owner')" = root ]
+	[ "$(nsrun list | awk 'NR == 2 {print $1, $3, $6}')" = "c created $owner" ]
+	[ "$(nsrun list -f json | jq -r '.[0].owner')" = "$owner" ]
 	nsrun delete c
 	[ "$(nsrun list -f json)" = null ]
 	sane_run "$NSRUN" --root "$ROOT/missing" list
@@ -239,7 +241,9 @@ c" ]
 	p=$(pid_of one)
 	make_bundle "$BATS_TEST_TMPDIR/two"
 	config '.linux.namespaces = [{"type": "mount"}, {"type": "pid", "path": $p}, {"type": "network", "path": $n},
-		{"type": "ipc", "path": $i}, {"type": "uts", "path": $u}] | del(.hostname)' \
+		{"type": "ipc", "path": $i}, {"type": "uts", "path": $u}] | del(.hostname)
+		| if $mode == "user" then .linux.namespaces += [{"type": "user", "path": $user}] else . end' \
+		--arg mode "$MODE" --arg user "/proc/$p/ns/user" \
 		--arg p "/proc/$p/ns/pid" --arg n "/proc/$p/ns/net" --arg i "/proc/$p/ns/ipc" --arg u "/proc/$p/ns/uts"
 	config_args sh -c 'for n in net ipc uts pid; do readlink /proc/self/ns/$n; done; hostname'
 	sane_run nsrun run -b "$BUNDLE" two
@@ -256,6 +260,7 @@ c" ]
 }
 
 @test "a joined network namespace keeps its lo as it is, a new one has lo up" {
+	not_as_user "ip netns is root's"
 	ip netns add lo-test
 	make_bundle
 	config_args ip link show lo
@@ -361,6 +366,7 @@ c" ]
 }
 
 @test "a pinned network namespace is seen by ip netns, and only our own is unpinned" {
+	not_as_user "/run/netns is root's"
 	make_bundle
 	config '.annotations = {"org.nsrun.netns": "pin-test"}'
 	config_args sleep 100
@@ -419,6 +425,7 @@ c" ]
 }
 
 @test "--net makes interfaces besides those of the annotations" {
+	not_as_user "links are made with rights on the host"
 	make_bundle
 	echo '{"cniVersion": "1.1.0", "name": "lc", "plugins": [{"type": "switch", "ipam": {"type": "static", "addresses": [{"address": "10.77.0.1/24"}]}}]}' \
 		>"$BUNDLE/sw.conflist"

@@ -28,6 +28,19 @@ setup() {
 	VOLUME=$BUNDLE/volume
 }
 
+# In a user namespace: the volume on a file system that belongs to it. On others access times are locked, and ids cannot
+# be mapped. The test unmounts it.
+own_volume() {
+	[ "$MODE" = userns ] || return 0
+	mount -t tmpfs -o mode=755 t-volume "$VOLUME"
+	mkdir "$VOLUME/sub"
+	echo hello >"$VOLUME/file"
+}
+
+drop_volume() {
+	[ "$MODE" != userns ] || umount -R "$VOLUME"
+}
+
 # --- file systems -------------------------------------------------------------------------------------------------
 
 @test "a tmpfs gets flags and data" {
@@ -62,7 +75,7 @@ setup() {
 	add_mount '{"destination": "/sys", "type": "sysfs", "options": ["ro"]}'
 	run_sh true
 	[ "$status" -eq 0 ]
-	run ip netns exec t-mounts awk '$5 == "/sys" { print $NF }' /proc/self/mountinfo
+	run ip netns exec t-mounts awk '$5 == "/sys" { o = $NF } END { print o }' /proc/self/mountinfo
 	ip netns del t-mounts
 	[ "$output" = rw ]
 }
@@ -198,6 +211,7 @@ setup() {
 }
 
 @test "every flag, and its opposite" {
+	own_volume
 	local option
 	for option in ro nosuid nodev noexec nosymfollow nodiratime noatime; do
 		config '.mounts[3] = {"destination": "/mnt", "source": "volume", "options": ["bind", $o]}' --arg o $option
@@ -211,9 +225,11 @@ setup() {
 	config '.mounts[3].options = ["bind", "strictatime"]'
 	options_of /mnt
 	[[ "$output" != *atime* ]]
+	drop_volume
 }
 
 @test "recursive flags reach the mounts below, others do not" {
+	own_volume
 	mount -t tmpfs t-source "$VOLUME/sub"
 	add_mount '{"destination": "/mnt", "source": "volume", "options": ["rbind", "rro", "rnosuid", "rnoatime"]}'
 	options_of /mnt/sub
@@ -225,6 +241,7 @@ setup() {
 	run_sh 'grep -c " /mnt/sub " /proc/self/mountinfo'
 	[ "$output" = 0 ]
 	umount "$VOLUME/sub"
+	drop_volume
 }
 
 @test "propagation words" {
@@ -294,15 +311,18 @@ setup() {
 # --- id mapping ---------------------------------------------------------------------------------------------------
 
 @test "idmap with the mount's mappings" {
+	own_volume
 	chown 1000:1001 "$VOLUME/file"
 	config '.mounts += [{"destination": "/mnt", "source": "volume", "options": ["rbind", "idmap"],
 		"uidMappings": [{"containerID": 1000, "hostID": 5000, "size": 1}],
 		"gidMappings": [{"containerID": 1001, "hostID": 5001, "size": 1}]}]'
 	run_sh 'stat -c "%u %g" /mnt/file'
 	[ "$output" = "5000 5001" ]
+	drop_volume
 }
 
 @test "idmap with the container's mappings, which make the host's owners its own" {
+	own_volume
 	user_namespace
 	mkdir "$BUNDLE/rootfs/mnt" "$BUNDLE/rootfs/plain"
 	chown 7:8 "$VOLUME/file"
@@ -311,9 +331,11 @@ setup() {
 	run_sh 'stat -c "%u %g" /mnt/file /plain/file'
 	[ "${lines[0]}" = "7 8" ]
 	[ "${lines[1]}" = "65534 65534" ]
+	drop_volume
 }
 
 @test "idmap maps the top, ridmap the tree" {
+	own_volume
 	mount -t tmpfs t-source "$VOLUME/sub"
 	touch "$VOLUME/sub/inner"
 	local word want
@@ -328,6 +350,7 @@ setup() {
 		ridmap 5000
 	END
 	umount "$VOLUME/sub"
+	drop_volume
 }
 
 # --- user namespaces ----------------------------------------------------------------------------------------------
@@ -368,6 +391,7 @@ add_cgroup() {
 }
 
 @test "a cgroup mount shows the container's own cgroup" {
+	needs_root "cgroups of version 1 are root's"
 	[ -d /sys/fs/cgroup/pids ] || skip "the pids controller is not on a version 1 hierarchy"
 	add_cgroup '["nosuid", "noexec", "nodev"]'
 	config '.linux.cgroupsPath = "/t-mounts" | .linux.resources.pids.limit = 77'
@@ -387,6 +411,7 @@ add_cgroup() {
 }
 
 @test "ro makes all of a cgroup mount read-only" {
+	needs_root "cgroups of version 1 are root's"
 	[ -d /sys/fs/cgroup/pids ] || skip "the pids controller is not on a version 1 hierarchy"
 	add_cgroup '["ro"]'
 	config '.linux.cgroupsPath = "/t-mounts" | .linux.resources.pids.limit = 77'
@@ -395,6 +420,7 @@ add_cgroup() {
 }
 
 @test "with a cgroup namespace the container's cgroup is the root" {
+	needs_root "cgroups of version 1 are root's"
 	[ -d /sys/fs/cgroup/pids ] || skip "the pids controller is not on a version 1 hierarchy"
 	add_cgroup '["ro"]'
 	config '.linux.cgroupsPath = "/t-mounts" | .linux.resources.pids.limit = 77 | .linux.namespaces += [{"type": "cgroup"}]'

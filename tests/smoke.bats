@@ -3,6 +3,7 @@
 
 load helpers
 
+# bats test_tags=vm,vm:systemd,vm:userns,vm:user
 @test "both programs say their version" {
 	sane_run "$NSRUN" --version
 	[ "$status" -eq 0 ]

@@ -249,7 +249,7 @@ in_pty() {
 
 @test "a ptmx that is not the multiplexer is refused (CVE-2025-52565)" {
 	mkdir -p "$BUNDLE/dev/pts"
-	mknod "$BUNDLE/dev/pts/ptmx" c 1 3
+	mknod "$BUNDLE/dev/pts/ptmx" c 1 3 || touch "$BUNDLE/dev/pts/ptmx" # only root makes nodes
 	config '.mounts |= map(select(.type != "devpts"))
 		| .mounts += [{destination: "/dev/pts", type: "bind", source: $dir, options: ["bind"]}]' --arg dir "$BUNDLE/dev/pts"
 	sane_run nsrun run t </dev/null

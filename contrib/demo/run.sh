@@ -46,7 +46,7 @@ edit() { # FILE JQ-PROGRAM [jq's arguments]
 # The gateway bundle for one place: its name, the numbers that differ, and a shorter hello than a real mesh wants.
 make_gateway() { # LETTER CLIENT-NET ROUTER-ID
 	local dir=$WORK/gw-$1
-	cp -a "$TOP/contrib/gateway-bundle" "$dir"
+	cp -r --preserve=mode "$TOP/contrib/gateway-bundle" "$dir"
 	sed -i "s/10\.50\.64\./10.50.$2./g; s/fd43:5602:29bd:64:/fd43:5602:29bd:$2:/g; s/10\.83\.252\.1\b/10.83.252.$3/g
 		s/fd43:5602:29bd:ffff::a\b/fd43:5602:29bd:ffff::$1/; s/fe80::a\b/fe80::$1/; s/gateway\.fff/gw-$1.fff/g
 		s/hello-interval 4 update-interval 16/hello-interval 0.25 update-interval 1/" "$dir"/etc/* "$dir"/net/* "$dir"/*.json
@@ -64,7 +64,7 @@ set_peer() { # LETTER PUBLIC-KEY ENDPOINT JQ-PROGRAM
 make_bundles() {
 	local key_a key_b client
 	key_a=$("$NETSETUP" key "$WORK/gw-a.key") && key_b=$("$NETSETUP" key "$WORK/gw-b.key") || die "cannot make keys"
-	cp -a "$DEMO/inet" "$WORK/inet"
+	cp -r --preserve=mode "$DEMO/inet" "$WORK/inet"
 
 	# a: the UDP socket is born in demo-inet, so a has no leg there. It asks b for names.
 	make_gateway a 64 1
@@ -81,7 +81,7 @@ make_bundles() {
 	edit "$WORK/gw-b/config.json" '.annotations["org.nsrun.net.wan"] = "net/wan.conflist"'
 
 	for client in a b probe; do
-		cp -a "$DEMO/client" "$WORK/client-$client"
+		cp -r --preserve=mode "$DEMO/client" "$WORK/client-$client"
 		edit "$WORK/client-$client/config.json" '.hostname = $name | .annotations["org.nsrun.netns"] = "demo-" + $name' \
 			--arg name "client-$client"
 		edit "$WORK/client-$client/net/eth0.conflist" '.plugins[0].hostNetns = $gw' --arg gw "demo-gw-${client/probe/a}"
