@@ -202,13 +202,54 @@ static int make_parent(const char *path, struct error *err)
 	return dir ? fs_mkdirs(dir, 0700, err) : 0;
 }
 
-/* O_EXCL, so that of two processes that make the same key one wins and the other reads it. */
+/* A key is made once and has to be there after every power cut: whole before it has its name, and on the disk with its
+ * directories before anybody hears the public half. */
+static int sync_around(const char *path, struct error *err)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 || syncfs(fd) < 0 ? error_sys(err, "cannot bring '%s' to the disk", path) : 0;
+}
+
+static int write_synced(const char *path, const char *text, struct error *err)
+{
+	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int r;
+
+	if (fd < 0)
+		return error_sys(err, "cannot create '%s'", path);
+	r = fs_write_all(fd, text, strlen(text));
+	if (r == 0 && fsync(fd) < 0)
+		r = -errno;
+	return r < 0 ? error_set(err, -r, "cannot write '%s': %s", path, strerror(-r)) : 0;
+}
+
+/* 1: made; 0: there is one. Of two processes that make the same key one wins, and the other reads it. */
+static int write_private(const char *path, const uint8_t key[WG_KEY_SIZE], struct error *err)
+{
+	auto_free char *own = str_printf("%s.%d", path, (int)getpid());
+	char line[WG_KEY_TEXT_SIZE + 1], text[WG_KEY_TEXT_SIZE];
+	int r;
+
+	if (!own)
+		return error_oom(err);
+	snprintf(line, sizeof(line), "%s\n", wg_key_text(key, text));
+	r = write_synced(own, line, err);
+	explicit_bzero(line, sizeof(line));
+	explicit_bzero(text, sizeof(text));
+	if (r == 0 && renameat2(AT_FDCWD, own, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
+		return 1;
+	if (r == 0 && errno != EEXIST)
+		r = error_sys(err, "cannot create private key '%s'", path);
+	unlink(own);
+	return r;
+}
+
 static int create_key(const char *path, struct error *err)
 {
 	uint8_t key[WG_KEY_SIZE], public_key[WG_KEY_SIZE];
 	char text[WG_KEY_TEXT_SIZE];
-	auto_free char *line = NULL, *pub = str_printf("%s.pub", path);
-	auto_close int fd = -1;
+	auto_free char *pub = str_printf("%s.pub", path);
 	int r;
 
 	if (!pub)
@@ -218,26 +259,16 @@ static int create_key(const char *path, struct error *err)
 	key[0] &= 248;
 	key[31] = (key[31] & 127) | 64;
 	wg_key_public(key, public_key);
-
 	r = make_parent(path, err);
-	if (r < 0)
-		return r;
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return errno == EEXIST ? 0 : error_sys(err, "cannot create private key '%s'", path);
-	line = str_printf("%s\n", wg_key_text(key, text));
+	if (r == 0)
+		r = write_private(path, key, err);
 	explicit_bzero(key, sizeof(key));
-	if (!line)
-		return error_oom(err);
-	r = fs_write_all(fd, line, strlen(line));
-	explicit_bzero(line, strlen(line));
-	if (r < 0) {
-		unlink(path);
-		return error_set(err, -r, "cannot write private key '%s': %s", path, strerror(-r));
-	}
+	if (r <= 0)
+		return r;
 	wg_key_text(public_key, text);
 	text[WG_KEY_TEXT_SIZE - 1] = '\n';
-	return fs_replace_at(AT_FDCWD, pub, text, WG_KEY_TEXT_SIZE, 0644, err);
+	r = fs_replace_at(AT_FDCWD, pub, text, WG_KEY_TEXT_SIZE, 0644, err);
+	return r < 0 ? r : sync_around(path, err);
 }
 
 int wg_key_read(const char *path, bool create, uint8_t ret[WG_KEY_SIZE], struct error *err)
