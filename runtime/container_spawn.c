@@ -47,10 +47,6 @@ static int clone_failed(const struct creation *cr, struct error *err)
 				 cr->cgroup.n ? cr->cgroup.dirs[0].path : "", geteuid());
 	case EINVAL:
 		return error_set(err, EINVAL, "cannot make the container's namespaces: this kernel lacks one of them");
-	case EACCES:
-		return error_set(err, EACCES, "cannot start the container in its cgroup %s: permission denied; with cgroup v2 you "
-				 "must be allowed to write to the nearest cgroup that both it and you are in (as an ordinary user, "
-				 "start nsrun by systemd-run --user --scope)", cr->cgroup.n ? cr->cgroup.dirs[0].path : "");
 	case EBUSY:
 		return error_set(err, EBUSY, "cannot start the container in its cgroup %s: it has controllers enabled for "
 				 "sub-cgroups, so cgroup v2 allows it no processes; choose another linux.cgroupsPath",
