@@ -46,9 +46,12 @@ bool netns_same(int a, int b)
 
 int netns_enter(int fd, struct error *err)
 {
-	if (setns(fd, CLONE_NEWNET) < 0)
-		return error_sys(err, "cannot enter a network namespace");
-	return 0;
+	if (setns(fd, CLONE_NEWNET) == 0)
+		return 0;
+	if (errno == EPERM)
+		return error_set(err, EPERM, "cannot enter a network namespace: it belongs to a user namespace in which the caller has no "
+				 "rights (CAP_SYS_ADMIN)");
+	return error_sys(err, "cannot enter a network namespace");
 }
 
 /* As ip-netns(8): the directory is a shared mount point, so names pinned in one mount namespace are seen, and can be

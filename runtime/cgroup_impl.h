@@ -64,8 +64,7 @@ const char *cgroup_dir(const struct cgroup *c, enum cgroup_controller bit);
  * wanted: controllers that are taken if they can be had. */
 int cgroup_v1_make(const struct cgroup_dir *d, bool *ret_made, struct error *err);
 int cgroup_v2_make(const struct cgroup_dir *d, unsigned needed, unsigned wanted, bool *ret_made, struct error *err);
-/* Gives the directory to the container's root, if the container is made for it: with a user and a cgroup namespace of its
- * own and a writable mount of its cgroup. */
+/* Gives the container's user what a sub-tree of his own needs, if the container is shown its cgroup writable. */
 int cgroup_v2_delegate(int dir_fd, const struct spec *s, struct error *err);
 
 /* cgroup_procs.c. Waits until something about the directory's processes changes, at most ms. */

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cgroup_impl.h"
 #include "cleanup.h"
@@ -90,50 +91,59 @@ int cgroup_v2_make(const struct cgroup_dir *d, unsigned needed, unsigned wanted,
 
 enum { DELEGATE_MAX = 64 * 1024 };
 
-static bool has_own(const struct spec *s, enum ns_kind kind)
+/* As runtime-spec config-linux.md#cgroup-ownership has it. */
+static bool shows_writable(const struct spec *s)
 {
-	const struct spec_namespace *n = spec_namespace(s, kind);
+	const struct spec_namespace *ns = spec_namespace(s, NS_CGROUP);
+	const struct spec_mount *m = s->mounts, *end = m + s->n_mounts;
 
-	return n && str_empty(n->path);
+	while (m < end && !(str_eq(m->destination, CGROUP_ROOT) && str_starts(m->type ? m->type : "", "cgroup")))
+		m++;
+	return ns && str_empty(ns->path) && m < end && !strv_has(m->options, "ro");
 }
 
-static bool has_writable_mount(const struct spec *s)
+/* The host's id of the container's user; -1: it has none. */
+static uid_t host_user(const struct spec *s)
 {
-	for (size_t i = 0; i < s->n_mounts; i++)
-		if (str_starts(s->mounts[i].type ? s->mounts[i].type : "", "cgroup") && !strv_has(s->mounts[i].options, "ro"))
-			return true;
-	return false;
-}
+	const struct spec_linux *l = &s->linux_;
+	uid_t id = s->process ? s->process->user.uid : 0;
 
-/* The host's id of the container's root; -1: there is none. */
-static uid_t root_of(const struct spec *s)
-{
-	for (size_t i = 0; i < s->linux_.n_uid_mappings; i++)
-		if (s->linux_.uid_mappings[i].container_id == 0 && s->linux_.uid_mappings[i].size > 0)
-			return s->linux_.uid_mappings[i].host_id;
+	if (!spec_namespace(s, NS_USER))
+		return id;
+	for (size_t i = 0; i < l->n_uid_mappings; i++)
+		if (id >= l->uid_mappings[i].container_id && id - l->uid_mappings[i].container_id < l->uid_mappings[i].size)
+			return l->uid_mappings[i].host_id + (id - l->uid_mappings[i].container_id);
 	return (uid_t)-1;
 }
 
-/* Who owns these files may make sub-cgroups and move processes among them, but has no say in the limits.
- * Source: kernel, cgroup-v2.rst#delegation, and /sys/kernel/cgroup/delegate. */
+/* Who owns the directory and these files may make sub-cgroups and move processes among them, but not change the limits
+ * (kernel, cgroup-v2.rst#delegation). The list is the kernel's, since Linux 4.15; a cgroup need not have all of them. */
 int cgroup_v2_delegate(int dir_fd, const struct spec *s, struct error *err)
 {
-	uid_t owner = root_of(s);
 	auto_free char *list = NULL;
+	uid_t owner = host_user(s);
 	struct stat st;
+	char *next, *file;
 
-	if (owner == (uid_t)-1 || !has_own(s, NS_USER) || !has_own(s, NS_CGROUP) || !has_writable_mount(s))
+	if (owner == (uid_t)-1 || !shows_writable(s))
 		return 0;
-	/* Below a user's own manager it is his already. */
-	if (fstat(dir_fd, &st) == 0 && st.st_uid == owner)
+	if (fstat(dir_fd, &st) < 0)
+		return error_sys(err, "cannot look at the container's cgroup");
+	if (st.st_uid == owner)
 		return 0;
-	/* Since Linux 4.15. Not the whole of it is there on every cgroup. */
 	if (fs_read_at(AT_FDCWD, "/sys/kernel/cgroup/delegate", DELEGATE_MAX, &list, NULL, NULL) < 0)
-		return 0;
-	for (char *next = list, *file; (file = strsep(&next, "\n"));) {
+		list = strdup("cgroup.procs\ncgroup.subtree_control\ncgroup.threads\n");
+	if (!list)
+		return error_oom(err);
+	for (next = list; (file = strsep(&next, "\n"));) {
 		if (!fs_is_name(file) || fchownat(dir_fd, file, owner, (gid_t)-1, AT_SYMLINK_NOFOLLOW) == 0 || errno == ENOENT)
 			continue;
-		return error_sys(err, "cannot give the container's root (%u) the cgroup's %s", owner, file);
+		/* An ordinary user cannot give it away; the container's root, who is that user, has it. */
+		if (errno == EPERM && geteuid() != 0)
+			return 0;
+		return error_sys(err, "cannot give %s of the container's cgroup to its user (%u on the host)", file, owner);
 	}
-	return fchown(dir_fd, owner, (gid_t)-1) == 0 ? 0 : error_sys(err, "cannot give the container's root (%u) its cgroup", owner);
+	if (fchown(dir_fd, owner, (gid_t)-1) < 0)
+		return error_sys(err, "cannot give the container's cgroup to its user (%u on the host)", owner);
+	return 0;
 }

@@ -208,6 +208,7 @@ fails() {
 
 # --- bridge ----------------------------------------------------------------------------------------------------
 
+# bats test_tags=vm:userns
 @test "bridge: the container reaches the gateway at once, by both families" {
 	add "$(conf bridge "$DUAL" '.isDefaultGateway = true')"
 	in_c1 ping -c1 -W1 10.1.0.1

@@ -7,6 +7,7 @@ pid_of() {
 	nsrun state "$1" | jq .pid
 }
 
+# bats test_tags=vm:userns
 @test "create, start, stop, delete" {
 	make_bundle
 	config_args sleep 100
@@ -270,6 +271,7 @@ c" ]
 	ip netns del lo-test
 }
 
+# bats test_tags=vm:userns
 @test "a user namespace with all others" {
 	make_bundle
 	config '.linux.namespaces += [{"type": "cgroup"}] | .process.oomScoreAdj = 500'

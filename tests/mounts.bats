@@ -56,6 +56,7 @@ drop_volume() {
 	[[ "$output" == *size=64k* && "$output" == *mode=711* ]]
 }
 
+# bats test_tags=vm:userns
 @test "the usual file systems of a container" {
 	config '.mounts += [
 		{"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]},
@@ -210,6 +211,7 @@ drop_volume() {
 	umount "$VOLUME/sub"
 }
 
+# bats test_tags=vm:userns
 @test "every flag, and its opposite" {
 	own_volume
 	local option

@@ -20,6 +20,7 @@ setup() {
 
 # --- devices ------------------------------------------------------------------------------------------------------
 
+# bats test_tags=vm:userns
 @test "default devices and links" {
 	run_sh 'cd /dev; stat -c "%n %F %t:%T %a" null zero full random urandom tty; for l in fd stdin stdout stderr ptmx; do echo $l $(readlink $l); done
 		head -c 4 zero | wc -c; echo x >null; echo y >stdout; test -c ptmx'
@@ -170,6 +171,7 @@ y" ]
 
 # --- kernel parameters --------------------------------------------------------------------------------------------
 
+# bats test_tags=vm:userns
 @test "kernel parameters, with dots and with slashes" {
 	config '.linux.sysctl = {"net.ipv4.ip_forward": "1", "net/ipv4/conf/lo/forwarding": "0", "kernel.shmmax": "123456", "kernel.domainname": "example"}'
 	run_sh 'cd /proc/sys; cat net/ipv4/ip_forward net/ipv4/conf/lo/forwarding kernel/shmmax kernel/domainname'
@@ -192,6 +194,7 @@ y" ]
 	[ "$output" = 0 ]
 }
 
+# bats test_tags=vm:userns
 @test "kernel parameters are written though /proc/sys is read-only or missing in the container" {
 	config '.linux.sysctl = {"net.ipv4.ip_forward": "1"} | .linux.readonlyPaths = ["/proc/sys"] | .linux.maskedPaths = ["/proc/sys/kernel"]'
 	run_sh 'cat /proc/sys/net/ipv4/ip_forward'
