@@ -299,3 +299,39 @@ const char *iface_mac_text(struct json_doc *doc, const uint8_t mac[6])
 
 	return json_strdup(doc, mac_text(mac, text));
 }
+
+/* --- gc ------------------------------------------------------------------------------------------------------ */
+
+struct stale {
+	const struct cni_conf *conf;
+	const char *kind;
+	char **names;
+};
+
+static int find_stale(const struct link_info *l, void *arg)
+{
+	struct stale *s = arg;
+	struct owner o;
+
+	if (!str_eq(l->kind, s->kind) || !call_owner_split(l->alias, &o))
+		return 0;
+	if (s->conf->name && !str_eq(s->conf->name, o.network))
+		return 0;
+	if (conf_attachment_valid(s->conf, o.container_id, o.ifname))
+		return 0;
+	return strv_add(&s->names, l->name);
+}
+
+int iface_gc(struct rtnl *r, const struct cni_conf *conf, const char *kind, struct error *err)
+{
+	struct stale s = {.conf = conf, .kind = kind};
+	int code = rtnl_link_list(r, find_stale, &s, err), one;
+
+	for (char **name = s.names; name && *name; name++) {
+		one = rtnl_link_del_name(r, *name, code == 0 ? err : NULL);
+		if (one < 0 && one != -ENODEV && code == 0)
+			code = one;
+	}
+	strv_free(s.names);
+	return code;
+}

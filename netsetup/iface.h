@@ -28,6 +28,8 @@ int iface_refuse_ra(struct cni_call *call, const char *ifname, struct error *err
 /* With IPv6: the host's device does not look for a second holder of its own link-local address, from which it asks for
  * neighbours; for a second it could not ask. To be called before the device has a carrier. */
 int iface_skip_dad(struct cni_call *call, const char *ifname, const struct cni_result *r, struct error *err);
+/* Deletes links of the kind whose owner's mark names no valid attachment of the network (of any, if conf names none). */
+int iface_gc(struct rtnl *r, const struct cni_conf *conf, const char *kind, struct error *err);
 /* The result's text for a MAC, owned by doc. */
 const char *iface_mac_text(struct json_doc *doc, const uint8_t mac[6]);
 

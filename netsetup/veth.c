@@ -187,38 +187,10 @@ int veth_check(struct cni_call *call, struct cni_conf *conf, int master, struct 
 	return 0;
 }
 
-struct stale {
-	const struct cni_conf *conf;
-	char **names;
-};
-
-static int find_stale(const struct link_info *l, void *arg)
-{
-	struct stale *s = arg;
-	struct owner o;
-
-	if (!str_eq(l->kind, "veth") || !call_owner_split(l->alias, &o))
-		return 0;
-	if (s->conf->name && !str_eq(s->conf->name, o.network))
-		return 0;
-	if (conf_attachment_valid(s->conf, o.container_id, o.ifname))
-		return 0;
-	return strv_add(&s->names, l->name);
-}
-
 int veth_gc(struct cni_call *call, struct cni_conf *conf, struct error *err)
 {
-	struct stale s = {.conf = conf};
 	struct rtnl *host;
-	int code = call_host(call, &host, err), one;
+	int code = call_host(call, &host, err);
 
-	if (code == 0)
-		code = rtnl_link_list(host, find_stale, &s, err);
-	for (char **name = s.names; name && *name; name++) {
-		one = rtnl_link_del_name(host, *name, code == 0 ? err : NULL);
-		if (one < 0 && one != -ENODEV && code == 0)
-			code = one;
-	}
-	strv_free(s.names);
-	return code;
+	return code < 0 ? code : iface_gc(host, conf, "veth", err);
 }

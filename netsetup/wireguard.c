@@ -8,6 +8,7 @@
  *
  * The kernel does the work if it can, wireguard-go otherwise (wg_uapi.h). */
 #include "wireguard.h"
+#include "iface.h"
 
 #include <errno.h>
 #include <string.h>
@@ -67,9 +68,11 @@ static int birthplace_open(struct cni_call *call, const struct wg_conf *c, struc
 
 /* --- making --------------------------------------------------------------------------------------------------- */
 
-static int born_in_kernel(const struct birthplace *b, const char *name, const struct wg_device *d, struct error *err)
+/* With its owner's mark from the first moment: gc has no record of an add that a runtime made and that was killed. */
+static int born_in_kernel(const struct birthplace *b, const char *name, const char *mark, const struct wg_device *d,
+			  struct error *err)
 {
-	const struct link_req link = {.kind = "wireguard", .name = name};
+	const struct link_req link = {.kind = "wireguard", .name = name, .alias = mark};
 	int r = rtnl_link_add(b->rtnl, &link, NULL, err);
 
 	if (r == -EEXIST) { /* of an add that was killed */
@@ -81,10 +84,9 @@ static int born_in_kernel(const struct birthplace *b, const char *name, const st
 }
 
 static int born_in_userspace(const struct cni_call *call, const struct cni_conf *conf, const struct birthplace *b,
-			     const char *name, const struct wg_device *d, struct error *err)
+			     const char *name, const char *mark, const struct wg_device *d, struct error *err)
 {
-	char mark[CALL_OWNER_SIZE];
-	const struct wg_owner owner = {.mark = call_owner(call, conf, mark),
+	const struct wg_owner owner = {.mark = mark,
 				       .network = conf->name,
 				       .container_id = call->container_id,
 				       .ifname = call->ifname};
@@ -96,27 +98,30 @@ static int born_in_userspace(const struct cni_call *call, const struct cni_conf 
 static int born(const struct cni_call *call, const struct cni_conf *conf, const struct wg_conf *c,
 		const struct birthplace *b, const char *name, struct error *err)
 {
+	char mark[CALL_OWNER_SIZE];
 	struct wg_device d;
 	int r = wg_conf_device(conf->doc, c, &d, err);
 
 	if (r < 0)
 		return r;
+	call_owner(call, conf, mark);
 	if (c->userspace != WG_ALWAYS) {
-		r = born_in_kernel(b, name, &d, err);
+		r = born_in_kernel(b, name, mark, &d, err);
 		if (r != -EOPNOTSUPP)
 			return r;
 		if (c->userspace == WG_NEVER)
 			return error_set(err, EOPNOTSUPP,
 					 "this kernel has no WireGuard, and \"userspace\" is \"never\"");
 	}
-	return born_in_userspace(call, conf, b, name, &d, err);
+	return born_in_userspace(call, conf, b, name, mark, &d, err);
 }
 
 static int move_in(struct cni_call *call, struct cni_conf *conf, const struct wg_conf *c, const struct birthplace *b,
 		   const char *name, struct error *err)
 {
 	char mark[CALL_OWNER_SIZE];
-	/* The owner goes with the move: an add that is killed right after it must be found by its del. */
+	/* The owner goes with the move (a daemon's device has none yet): an add that is killed right after it must be found by
+	 * its del. */
 	struct link_req move = {.netns_fd = call->netns_fd,
 				.set_netns = !b->in_container,
 				.new_name = call->ifname,
@@ -382,11 +387,26 @@ static int stop_if_stale(const char *name, const struct wg_owner *o, void *arg, 
 	return wg_uapi_stop(name, err);
 }
 
+/* The kernel's devices that never left their birthplace. What was moved in goes with the container, if not by its del. */
+static int gc_birthplace(struct cni_call *call, struct cni_conf *conf, struct error *err)
+{
+	auto_birthplace struct birthplace b = {.fd = -1, .own_fd = -1};
+	struct wg_conf c;
+
+	/* `netsetup gc` has no configuration: then it is the host, and records lead to other places. */
+	if (wg_conf_decode(conf, &c, NULL) < 0)
+		c = (struct wg_conf){.birthplace = NULL};
+	if (str_eq(c.birthplace, "container") || birthplace_open(call, &c, &b, NULL) < 0)
+		return 0;
+	return iface_gc(b.rtnl, conf, "wireguard", err);
+}
+
 static int wireguard_gc(struct cni_call *call, struct cni_conf *conf, struct error *err)
 {
-	int r = wg_uapi_each(stop_if_stale, conf, err), r2 = ipam_gc(call, conf, r < 0 ? NULL : err);
+	int r = wg_uapi_each(stop_if_stale, conf, err), r2 = gc_birthplace(call, conf, r < 0 ? NULL : err);
+	int r3 = ipam_gc(call, conf, r < 0 || r2 < 0 ? NULL : err);
 
-	return r < 0 ? r : r2;
+	return r < 0 ? r : r2 < 0 ? r2 : r3;
 }
 
 const struct plugin plugin_wireguard = {

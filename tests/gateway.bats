@@ -5,14 +5,19 @@ load helpers
 
 setup() {
 	local program
-	[ -c /dev/net/tun ] || skip "no /dev/net/tun for wireguard-go"
-	for program in wireguard-go babeld dnsmasq nft prometheus-node-exporter busybox; do
+	has_kernel_wireguard || [ -c /dev/net/tun ] || skip "neither the kernel's WireGuard nor /dev/net/tun for wireguard-go"
+	has_kernel_wireguard || command -v wireguard-go >/dev/null || skip "wireguard-go is not installed"
+	for program in babeld dnsmasq nft prometheus-node-exporter busybox; do
 		command -v $program >/dev/null || skip "$program is not installed"
 	done
 	common_setup
 	# The bundle shows its services netsetup's usual directory.
 	unset NETSETUP_ROOT
 	cd "$BATS_TEST_TMPDIR"
+}
+
+has_kernel_wireguard() {
+	ip link add probe type wireguard 2>/dev/null && ip link del probe
 }
 
 # copy NAME: the bundle as it is, but for the place of its key (which is made on first use) and its name.
@@ -83,6 +88,7 @@ all_run() {
 	nsrun delete --force two
 }
 
+# bats test_tags=vm
 @test "a gateway that was killed is taken away by delete --force, with its tunnel" {
 	copy one
 	nsrun run -d -b one one
@@ -91,9 +97,12 @@ all_run() {
 	wait_for 5 status_is one stopped
 	nsrun delete --force one
 	not pgrep -x wireguard-go
+	not ip link show wg-peer
+	[ -z "$(ss -Huln 'sport = 51820')" ]
 }
 
 @test "wireguard-go dies: the service makes the tunnel again, babeld goes on" {
+	not has_kernel_wireguard || skip "the kernel's WireGuard does not die"
 	copy one
 	nsrun run -d -b one one
 	wait_for 10 all_run one
@@ -112,6 +121,7 @@ has_reloaded() {
 	nsrun logs one wireguard | grep -q "keys and peers reloaded"
 }
 
+# bats test_tags=vm
 @test "the demo: two gateways, clients, internet, the self-test, nothing left" {
 	DEMO_DIR=$BATS_TEST_TMPDIR/demo "$TOP/contrib/demo/run.sh" >out 2>&1 3>&- || { cat out; false; }
 	cat out

@@ -1,11 +1,14 @@
 #!/usr/bin/env bats
 # The link type wireguard: birth, keys, peers, daemon, and that nothing of it stays.
+# Tests whose names begin with "kernel:" have the kernel make the device, the others wireguard-go.
 
 load helpers
 
 setup() {
-	[ -c /dev/net/tun ] || skip "no /dev/net/tun for wireguard-go"
-	command -v wireguard-go >/dev/null || skip "wireguard-go is not installed"
+	case $BATS_TEST_DESCRIPTION in
+	kernel:*) needs_kernel_wireguard ;;
+	*) needs_wireguard_go ;;
+	esac
 	for name in wan one two; do
 		ip netns add "$name"
 	done
@@ -25,12 +28,23 @@ teardown() {
 	done
 }
 
+needs_wireguard_go() {
+	[ -c /dev/net/tun ] || skip "no /dev/net/tun for wireguard-go"
+	command -v wireguard-go >/dev/null || skip "wireguard-go is not installed"
+}
+
+needs_kernel_wireguard() {
+	ip link add probe type wireguard 2>/dev/null || skip "this kernel has no WireGuard"
+	ip link del probe
+	USERSPACE=never
+}
+
 # conf NAME PORT PEER-KEY ENDPOINT: NAME.conflist, both ends born in wan; jq programs change it with edit.
 conf() {
 	cat >"$1.conflist" <<-JSON
 	{
 	  "cniVersion": "1.1.0", "name": "mesh", "plugins": [{
-	    "type": "wireguard", "hostNetns": "wan", "userspace": "always", "privateKeyFile": "$PWD/$1.key",
+	    "type": "wireguard", "hostNetns": "wan", "userspace": "${USERSPACE:-always}", "privateKeyFile": "$PWD/$1.key",
 	    "listenPort": $2, "addresses": ["fe80::${2#5182}/64", "10.9.0.${2#5182}/32"],
 	    "peers": [{"publicKey": "$3", "endpoint": "$4", "allowedIPs": ["0.0.0.0/0", "::/0"], "persistentKeepalive": 25}]
 	  }]
@@ -217,20 +231,88 @@ wg() { # NAME JQ-PROGRAM over the device's state
 	[[ "$output" == *"this kernel has no WireGuard"* ]]
 }
 
-@test "the kernel's WireGuard, configured by generic netlink" {
-	ip -n wan link add probe type wireguard 2>/dev/null || skip "this kernel has no WireGuard"
-	ip -n wan link del probe
-	edit one '.userspace = "never" | .peers[0].allowedIPs = [range(200) | "10.\(.).0.0/16"] + ["fe80::/10"]'
+# bats test_tags=vm
+@test "kernel: two of them, configured by generic netlink, with their sockets in the birthplace" {
+	edit one '.peers[0].allowedIPs = [range(200) | "10.\(.).0.0/16"] + ["fe80::/10"]'
 	edit two '.userspace = "auto"'
 	add one
 	add two
-	[ "$(ip -n one -d -j link show wg0 | jq -r '.[0].linkinfo.info_kind')" = wireguard ]
+	ip -n one -d -j link show wg0 >link
+	[ "$(jq -r '.[0].linkinfo.info_kind' link)" = wireguard ]
+	[ "$(jq -r '.[0].mtu' link)" = 1420 ]
+	[ "$(jq -r '.[0].inet6_addr_gen_mode' link)" = none ]
+	[ "$(ip -n wan -o link | wc -l)" = 1 ]
+	ip netns exec wan ss -Huln | grep -q ':51821 '
+	ip netns exec one ss -Huln | not grep -q ':51821 '
 	wait_for 10 reaches
 	[ "$(wg one '.peers[0].allowedIPs | length')" = 201 ]
 	[ "$(wg one '(now - .peers[0].latestHandshake) < 10')" = true ]
 	"$NETSETUP" check --id c-one --netns /run/netns/one
 	del one
+	not ip -n one link show wg0
+	ip netns exec wan ss -Huln | not grep -q ':51821 '
 	del two
+}
+
+# bats test_tags=vm
+@test "kernel: birthplace container, and one named by path; the device goes with its container" {
+	edit one '.birthplace = "container" | del(.hostNetns)'
+	add one
+	ip netns exec one ss -Huln | grep -q ':51821 '
+	del one
+	edit one '.birthplace = "/run/netns/two"'
+	add one
+	ip netns exec two ss -Huln | grep -q ':51821 '
+	ip netns del one
+	"$NETSETUP" del --id c-one
+	wait_for 5 port_is_free two 51821
+	ip netns add one
+}
+
+port_is_free() {
+	! ip netns exec "$1" ss -Huln | grep -q ":$2 "
+}
+
+# A runtime's ADD, as opposed to `netsetup add`, is killed when the device is in its birthplace.
+# bats test_tags=vm
+@test "kernel: CNI's GC takes a device that a killed ADD has left in its birthplace, and no other" {
+	command -v strace >/dev/null || skip "strace is not installed"
+	add two
+	jq -c '.plugins[0] + {cniVersion, name}' one.conflist >one.conf
+	export CNI_PATH=/usr/lib/cni
+	for n in 1 2 3 4 5 6 7 8; do
+		CNI_COMMAND=ADD CNI_CONTAINERID=c-one CNI_NETNS=/run/netns/one CNI_IFNAME=wg0 strace -qqq -o /dev/null -e trace=sendto \
+			-e "inject=sendto:signal=KILL:when=$n" "$NETSETUP" <one.conf >/dev/null 3>&- || true
+		[ "$(ip -n wan -o link | wc -l)" = 1 ] || break
+	done
+	[ "$(ip -n wan -o link | wc -l)" = 2 ]
+	# Another network's GC, and one that names it, leave it.
+	jq -c '.name = "other" | .["cni.dev/valid-attachments"] = []' one.conf | CNI_COMMAND=GC "$NETSETUP"
+	jq -c '.["cni.dev/valid-attachments"] = [{containerID: "c-one", ifname: "wg0"}, {containerID: "c-two", ifname: "wg0"}]' one.conf |
+		CNI_COMMAND=GC "$NETSETUP"
+	[ "$(ip -n wan -o link | wc -l)" = 2 ]
+	jq -c '.["cni.dev/valid-attachments"] = [{containerID: "c-two", ifname: "wg0"}]' one.conf | CNI_COMMAND=GC "$NETSETUP"
+	[ "$(ip -n wan -o link | wc -l)" = 1 ]
+	ip -n two link show wg0
+	"$NETSETUP" gc
+	del two
+}
+
+# bats test_tags=vm
+@test "kernel: an add that was killed is undone by del, and by gc" {
+	command -v strace >/dev/null || skip "strace is not installed"
+	for n in 2 3 4 5 6 7; do
+		strace -qqq -o /dev/null -e trace=sendto -e "inject=sendto:signal=KILL:when=$n" \
+			"$NETSETUP" add --id c-one --netns /run/netns/one "wg0=$PWD/one.conflist" 3>&- || true
+		if ((n % 2)); then
+			"$NETSETUP" del --id c-one
+		else
+			ip netns del one
+			"$NETSETUP" gc
+			ip netns add one
+		fi
+		wait_for 5 nothing_left
+	done
 }
 
 @test "del works when the namespaces are gone, and twice" {
