@@ -88,7 +88,7 @@ start_confined() {
 @test "create and start: confined when the program is started" {
 	needs_apparmor
 	confine one
-	config_args sh -c "$(try_script) >/tmp/out"
+	config_args sh -c "{ $(try_script); } >/tmp/out"
 	nsrun create -b "$BUNDLE" c 3>&-
 	nsrun start c
 	wait_for 5 status_is c stopped
@@ -131,16 +131,20 @@ start_confined() {
 	nsrun delete --force c
 }
 
+both_have_written() {
+	grep -q wrote "$T/a" && grep -q wrote "$T/b"
+} 2>/dev/null
+
 @test "services: each under its own profile" {
 	needs_apparmor
 	load_profile two
 	config '.annotations["org.nsrun.services"] = "services.json"'
 	jq -n --arg s "$(try_script)" '{services: [
-		{name: "a", process: {args: ["sh", "-c", ($s + " >/tmp/a; exec sleep 1000")], apparmorProfile: "nsrun-test-one"}},
-		{name: "b", process: {args: ["sh", "-c", ($s + " >/tmp/b; exec sleep 1000")], apparmorProfile: "nsrun-test-two"}, needs: ["a"]},
-		{name: "bad", process: {args: ["sleep", "1000"], apparmorProfile: "nsrun-test-none"}, restart: "no"}]}' >"$BUNDLE/services.json"
-	nsrun run -d -b "$BUNDLE" c 3>&- || true
-	wait_for 10 grep -q wrote "$T/b"
+		{name: "a", process: {args: ["sh", "-c", ("{ \($s); } >/tmp/a; exec sleep 1000")], apparmorProfile: "nsrun-test-one"}},
+		{name: "b", process: {args: ["sh", "-c", ("{ \($s); } >/tmp/b; exec sleep 1000")], apparmorProfile: "nsrun-test-two"}, needs: ["a"]},
+		{name: "bad", process: {args: ["sleep", "1000"], apparmorProfile: "nsrun-test-none"}, optional: true}]}' >"$BUNDLE/services.json"
+	nsrun run -d -b "$BUNDLE" c 3>&-
+	wait_for 10 both_have_written
 	[ "$(cat "$T/a")" = "$(wrote one "wrote two")" ]
 	[ "$(cat "$T/b")" = "$(wrote two "wrote one")" ]
 	sane_run nsrun services c
