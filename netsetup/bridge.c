@@ -1,8 +1,8 @@
 /* bridge: a veth pair between the container and a bridge of the host side.
  *
- * add: the bridge (made if there is none), the pair with one end in it, IPAM, the container's interface, the bridge as
- * gateway, masquerade. The pair is what claims the attachment: what fails before it has changed nothing but the bridge,
- * what fails after it is undone by del. */
+ * add: the bridge (made if there is none), the pair with one end in it, the bridge's uplink, IPAM, the container's interface, the
+ * bridge as gateway, masquerade. The pair is what claims the attachment: what fails before it has changed nothing but the
+ * bridge, what fails after it is undone by del. */
 #include "bridge.h"
 #include "iface.h"
 #include "nft.h"
@@ -18,7 +18,7 @@
 #include "str.h"
 
 struct bridge_conf {
-	const char *bridge, *masq_backend, *mac;
+	const char *bridge, *uplink, *masq_backend, *mac;
 	bool is_gateway, is_default_gateway, force_address, ip_masq, hairpin, promisc, macspoofchk, enable_dad,
 		no_container_interface, isolated;
 	uint32_t mtu, vlan;
@@ -26,6 +26,7 @@ struct bridge_conf {
 };
 static const struct json_field bridge_fields[] = {
 	F_STRING(struct bridge_conf, "bridge", bridge, JSON_FOLD),
+	F_STRING(struct bridge_conf, "uplink", uplink, JSON_FOLD),
 	F_BOOL(struct bridge_conf, "isGateway", is_gateway, JSON_FOLD),
 	F_BOOL(struct bridge_conf, "isDefaultGateway", is_default_gateway, JSON_FOLD),
 	F_BOOL(struct bridge_conf, "forceAddress", force_address, JSON_FOLD),
@@ -287,6 +288,9 @@ static int finish(struct cni_call *call, struct cni_conf *conf, const struct bri
 
 	if (code == 0)
 		code = iface_refuse_ra(call, v->host.name, err);
+	/* IPAM may ask somebody behind it. */
+	if (code == 0 && !str_empty(b->uplink))
+		code = uplink_add(host, bridge, b->uplink, err);
 	if (code == 0)
 		code = run_ipam(call, conf, r, err);
 	if (code == 0)
@@ -384,10 +388,24 @@ static int bridge_add(struct cni_call *call, struct cni_conf *conf, struct cni_r
 
 /* Each step is done whatever became of the others; the first failure is told. The lease goes last: an address must not be
  * given away while its old owner can still be reached. */
+static int release_uplink(struct cni_call *call, const struct cni_conf *conf, struct error *err)
+{
+	struct bridge_conf b;
+	struct rtnl *host;
+	int code;
+
+	if (call->host_fd < 0 || load(conf, &b, NULL) < 0 || str_empty(b.uplink))
+		return 0;
+	code = call_host(call, &host, err);
+	return code < 0 ? code : uplink_release_unused(host, err);
+}
+
 static int bridge_del(struct cni_call *call, struct cni_conf *conf, struct error *err)
 {
 	int code = veth_del(call, conf, err), next;
 
+	next = release_uplink(call, conf, code < 0 ? NULL : err);
+	code = code < 0 ? code : next;
 	next = call->host_fd < 0 ? 0 : nft_del(call, conf, NFT_MASQ, code < 0 ? NULL : err);
 	code = code < 0 ? code : next;
 	next = ipam_del(call, conf, code < 0 ? NULL : err);
@@ -407,6 +425,8 @@ static int bridge_check(struct cni_call *call, struct cni_conf *conf, struct err
 		code = rtnl_link_get(host, b.bridge, &bridge, err);
 	if (code == 0 && !str_eq(bridge.kind, "bridge"))
 		code = error_set(err, CNI_PLUGIN, "%s is no bridge", b.bridge);
+	if (code == 0 && !str_empty(b.uplink))
+		code = uplink_check(host, &bridge, b.uplink, err);
 	if (code == 0)
 		code = veth_check(call, conf, bridge.index, err);
 	if (code == 0)
@@ -420,6 +440,8 @@ static int bridge_gc(struct cni_call *call, struct cni_conf *conf, struct error 
 {
 	int code = veth_gc(call, conf, err), next;
 
+	next = release_uplink(call, conf, code < 0 ? NULL : err);
+	code = code < 0 ? code : next;
 	next = nft_gc(call, conf, NFT_MASQ, code < 0 ? NULL : err);
 	code = code < 0 ? code : next;
 	next = ipam_gc(call, conf, code < 0 ? NULL : err);

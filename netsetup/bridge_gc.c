@@ -40,6 +40,8 @@ int bridge_gc_empty(struct cni_call *call, struct cni_conf *conf, struct error *
 
 	(void)conf;
 	if (code == 0)
+		code = uplink_release_unused(host, err);
+	if (code == 0)
 		code = rtnl_link_list(host, look, &b, err);
 	for (char **p = b.ours; code == 0 && p && *p; p++) {
 		int index = atoi(*p);
