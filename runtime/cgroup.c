@@ -259,7 +259,9 @@ static int plan_v1(struct cgroup *c, const char *own, const char *path, bool usu
 
 static int plan_dirs(struct cgroup *c, const struct spec *s, const char *id, bool systemd, struct error *err)
 {
-	bool given = systemd || !str_empty(s->linux_.cgroups_path), relative = false;
+	bool given = systemd || !str_empty(s->linux_.cgroups_path);
+	/* Beside its own is where an ordinary user may make some, if anywhere. */
+	bool relative = !given && c->v2 && geteuid() != 0;
 	unsigned needed = cgroup_needs(s->linux_.resources, c->v2);
 	auto_buf struct buf path = {0};
 	auto_free char *own = NULL;

@@ -64,9 +64,9 @@ static int set_devices(const struct cgroup *c, const struct spec_resources *r, s
 	if (!c->devices || !dir)
 		return 0;
 	rc = c->v2 ? cgroup_devices_v2(c->dir_fd, r, err) : cgroup_devices_v1(dir, r, err);
-	/* The kernel keeps these rights to the initial user namespace; the nodes that a user namespace can make are
-	 * harmless anyway. */
-	if ((rc == -EPERM || rc == -EACCES) && ns_in_userns())
+	/* The kernel keeps these rights to root of the initial user namespace; the nodes that others can make are harmless
+	 * anyway. */
+	if ((rc == -EPERM || rc == -EACCES) && (geteuid() != 0 || ns_in_userns()))
 		return 0;
 	return rc;
 }

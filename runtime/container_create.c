@@ -29,6 +29,7 @@
 #include "net.h"
 #include "notify.h"
 #include "rootfs.h"
+#include "rootless.h"
 #include "seal.h"
 #include "seccomp.h"
 #include "services.h"
@@ -162,6 +163,8 @@ static int prepare(struct creation *cr, struct error *err)
 		rc = seccomp_compile(s->linux_.seccomp, &cr->seccomp, err);
 	if (rc == 0)
 		rc = cgroup_plan(s, cr->c->id, globals.cgroup_manager, &cr->cgroup, err);
+	if (rc == 0 && cr->cgroup.n && rootless_cgroups())
+		rc = rootless_plan(&cr->cgroup, s, err);
 	return rc;
 }
 

@@ -75,10 +75,10 @@ static void outlive_parent(void)
 	prctl(PR_SET_PDEATHSIG, 0);
 }
 
-/* The parent of a user's container writes the mappings through files in /proc that are only the user's while the process
- * is dumpable. No process of a container could make use of that before: it is in another user namespace. (Root's could:
+/* Files in /proc are only a user's while the process is dumpable: the parent writes the mappings through them, hooks look at
+ * the namespaces. No process of a container can make use of that: none is in the new user namespace yet. (Root's could:
  * root's processes have all rights over a user namespace that root has made.) */
-static bool is_mapped_by_user(const struct init_ctx *ctx)
+static bool is_left_to_user(const struct init_ctx *ctx)
 {
 	return ctx->by_user && ctx->plan->new_user;
 }
@@ -93,7 +93,7 @@ static int init_isolate(struct init_ctx *ctx, struct error *err)
 	die_with_parent(ctx);
 	log_set_sink(sync_log_sink, (void *)(intptr_t)ctx->sync);
 	/* Neither ptrace(2) nor /proc/PID/fd, for processes of the container. execve(2) ends it. */
-	if (prctl(PR_SET_DUMPABLE, is_mapped_by_user(ctx)) < 0)
+	if (prctl(PR_SET_DUMPABLE, is_left_to_user(ctx)) < 0)
 		return error_sys(err, "cannot make the process undumpable");
 	signals_default();
 	return 0;
@@ -142,7 +142,7 @@ static int init_user(struct init_ctx *ctx, struct error *err)
 		return error_sys(err, "cannot become root in the user namespace");
 	/* The change of user has cleared the signal, and set the process's dumpability as the host wants it. */
 	die_with_parent(ctx);
-	if (prctl(PR_SET_DUMPABLE, 0) < 0)
+	if (prctl(PR_SET_DUMPABLE, is_left_to_user(ctx)) < 0)
 		return error_sys(err, "cannot make the process undumpable");
 	return 0;
 }
@@ -284,11 +284,10 @@ static void drop_log(enum log_level level, const char *msg, void *arg)
 }
 
 /* A user's user namespace gives the user all rights over what is in it, but over an undumpable process only those that root
- * of the host has: `exec` could not get in. Nothing leads out of the container here. */
-static void let_user_in(const struct init_ctx *ctx)
+ * of the host has: `exec` could not get in. But where others see init already, they must not. */
+static bool user_may_enter(const struct init_ctx *ctx)
 {
-	if (ctx->by_user)
-		prctl(PR_SET_DUMPABLE, 1);
+	return ctx->by_user && ctx->plan->join[NS_PID] < 0;
 }
 
 static int init_wait_start(struct init_ctx *ctx, struct error *err)
@@ -307,7 +306,7 @@ static int init_wait_start(struct init_ctx *ctx, struct error *err)
 		close_fd(&ctx->sync);
 		seal_release();
 		close_all_but(ctx, ctx->start_listen);
-		let_user_in(ctx);
+		prctl(PR_SET_DUMPABLE, user_may_enter(ctx)); /* nothing leads out of the container any more */
 		rc = accept_start(ctx, err);
 	}
 	if (rc == 0)
@@ -337,6 +336,8 @@ static int init_execute(struct init_ctx *ctx, struct error *err)
 	struct process_ctx p = process_context(ctx);
 	auto_strv char **env = NULL;
 
+	if (ctx->services)
+		prctl(PR_SET_DUMPABLE, user_may_enter(ctx) && !services_may_trace(ctx->services));
 	if (ctx->services)
 		supervise(ctx->services, ctx, supervision_started, ctx);
 	if (ctx->listen_fds &&

@@ -10,6 +10,7 @@
 #include "container.h"
 #include "error.h"
 #include "log.h"
+#include "rootless.h"
 #include "seal.h"
 #include "str.h"
 #include "version.h"
@@ -39,10 +40,11 @@ static int open_log(const struct main_options *o, struct error *err)
 static int choose_root(struct error *err)
 {
 	const char *runtime_dir = getenv("XDG_RUNTIME_DIR");
+	bool user = !globals.root && !str_empty(runtime_dir) && rootless_state();
 
 	globals.root_given = globals.root;
 	if (!globals.root)
-		globals.root = geteuid() != 0 && !str_empty(runtime_dir) ? str_printf("%s/nsrun", runtime_dir) : "/run/nsrun";
+		globals.root = user ? str_printf("%s/nsrun", runtime_dir) : "/run/nsrun";
 	if (!globals.root)
 		return error_oom(err);
 	if (strspn(globals.root, "/") == strlen(globals.root))
@@ -58,6 +60,8 @@ static int take_globals(const struct main_options *o, struct error *err)
 	if (globals.systemd_cgroup)
 		globals.cgroup_manager = "systemd";
 	rc = open_log(o, err);
+	if (rc == 0)
+		rc = rootless_check_option(err);
 	return rc < 0 ? rc : choose_root(err);
 }
 

@@ -55,6 +55,9 @@ static int set_bind_attrs(int tree, const struct mount_opts *o, const char *dest
 	 * in so many words that they must not. */
 	if (r == -EPERM)
 		r = mountfd_attr(tree, false, o->set, o->clear, dest, &e);
+	if (r == -EPERM)
+		return error_set(err, EPERM, "%s (in a user namespace a mount keeps the flags, and the kind of atime, that its source "
+				 "has)", e.msg);
 	if (r < 0 && err)
 		*err = e;
 	return r;

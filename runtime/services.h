@@ -13,6 +13,8 @@ struct services;
 /* Reads and checks the services file of a bundle, in the parent, before anything is made. */
 int services_load(const struct spec *s, int bundle_fd, struct services **ret, struct error *err);
 void services_free(struct services *s);
+/* Whether a program of the file could have CAP_SYS_PTRACE, and so look into the supervisor if that is dumpable. */
+bool services_may_trace(const struct services *s);
 
 /* Called in the parent, before clone3(): makes log/ and the listening control socket in the container's directory,
  * and opens namespaces of birth, so that init inherits descriptors and needs no path. */

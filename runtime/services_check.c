@@ -13,6 +13,7 @@
 #include "cleanup.h"
 #include "error.h"
 #include "json.h"
+#include "services.h"
 #include "services_file.h"
 #include "spawn.h"
 
@@ -298,6 +299,26 @@ static int visit(struct walk *w, size_t at)
 	w->depth--;
 	w->colour[at] = SEEN;
 	return rc;
+}
+
+static bool may_trace(const struct service_program *program)
+{
+	const struct spec_capabilities *c = program->process ? program->process->capabilities : NULL;
+
+	return c && (strv_has(c->bounding, "CAP_SYS_PTRACE") || strv_has(c->permitted, "CAP_SYS_PTRACE"));
+}
+
+bool services_may_trace(const struct services *s)
+{
+	bool may = false;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct service_conf *c = &s->list[i];
+
+		may |= may_trace(&c->main) || may_trace(&c->undo) || may_trace(&c->ready.exec) || may_trace(&c->health.exec) ||
+		       may_trace(&c->reload.exec);
+	}
+	return may;
 }
 
 int services_check_order(struct services *s, const char *where, struct error *err)

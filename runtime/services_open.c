@@ -54,6 +54,9 @@ static int open_log_dir(int dir_fd, const struct spec_linux *l, struct error *er
 	fd = fs_open_at(dir_fd, "log", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, err);
 	/* The supervisor makes files in it, as the user namespace's root. Nobody else in the container gets at it: the
 	 * container's own directory is closed to others, and the supervisor cannot be traced. */
+	if (fd >= 0 && uid && uid != geteuid() && geteuid() != 0)
+		return error_set(err, EPERM, "linux.uidMappings: with services, an ordinary user's container needs the user itself for "
+				 "its root, since its logs are the user's: {\"containerID\": 0, \"hostID\": %u, \"size\": 1}", geteuid());
 	if (fd >= 0 && uid && fchown(fd, uid, gid) < 0)
 		return error_sys(err, "cannot give log/ to the root of the user namespace");
 	return take_fd(&fd);

@@ -49,6 +49,9 @@ static int sysctl_write(int proc, const char *name, const char *value, struct er
 
 	if (r < 0)
 		return r;
+	/* The file is root's of the host, though the name is the user namespace's to change. */
+	if (strcmp(path, "sys/kernel/domainname") == 0)
+		return setdomainname(value, strlen(value)) < 0 ? error_sys(err, "cannot set the domain name to %s", value) : 0;
 	fd = (int)syscall(SYS_openat2, proc, path, &how, sizeof(how));
 	if (fd < 0 && errno == ENOENT)
 		return error_set(err, ENOENT, "cannot set the kernel parameter %s: there is none of that name in the container's "

@@ -19,6 +19,7 @@ start() {
 	P=$(nsrun state c | jq .pid)
 }
 
+# bats test_tags=vm:user
 @test "the program runs in all namespaces of the container" {
 	start
 	local ns

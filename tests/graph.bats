@@ -4,6 +4,7 @@
 load helpers
 
 setup() {
+	not_as_user "the picture is drawn from inside of network namespaces"
 	common_setup
 	cd "$BATS_TEST_TMPDIR"
 }
