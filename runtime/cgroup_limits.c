@@ -133,7 +133,6 @@ static int limit_beneath_swap(const struct ask *a, int64_t *ret, struct error *e
 	const char *dir = cgroup_dir(a->c, CG_MEMORY);
 	char text[VALUE_SIZE];
 
-	*ret = m->limit;
 	if (m->limit)
 		return 0;
 	if (dir && cgroup_read(dir, "memory.max", text, sizeof(text), NULL) == 0 && str_i64(text, 0, INT64_MAX, ret) == 0)
@@ -147,7 +146,7 @@ static int limit_beneath_swap(const struct ask *a, int64_t *ret, struct error *e
 static int memory_swap(const struct ask *a, char out[VALUE_SIZE], struct error *err)
 {
 	const struct spec_memory *m = a->r->memory;
-	int64_t limit = 0;
+	int64_t limit = m ? m->limit : 0;
 	int rc;
 
 	if (!m || (m->swap == 0 && m->limit >= 0))
@@ -155,15 +154,13 @@ static int memory_swap(const struct ask *a, char out[VALUE_SIZE], struct error *
 	if (m->swap == 0)
 		return has_file(a, CG_MEMORY, a->c->v2 ? "memory.swap.max" : "memory.memsw.limit_in_bytes") ?
 			       print_limit(out, -1, a->c->v2) : 0;
-	if (!a->c->v2 || m->swap < 0)
-		return print_limit(out, m->swap, a->c->v2);
-	rc = limit_beneath_swap(a, &limit, err);
+	rc = a->c->v2 && m->swap > 0 ? limit_beneath_swap(a, &limit, err) : 0;
 	if (rc < 0)
 		return rc;
-	if (m->swap < limit)
+	if (m->swap > 0 && m->swap < limit)
 		return error_set(err, EINVAL, "linux.resources.memory.swap: %" PRId64 " counts memory and swap together, and must "
 				 "not be below memory.limit (%" PRId64 ")", m->swap, limit);
-	return print_i64(out, limit < 0 ? m->swap : m->swap - limit);
+	return print_limit(out, a->c->v2 && m->swap > 0 && limit > 0 ? m->swap - limit : m->swap, a->c->v2);
 }
 
 static int memory_swappiness(const struct ask *a, char out[VALUE_SIZE], struct error *err)
@@ -271,7 +268,8 @@ static int cpu_rt_runtime(const struct ask *a, char out[VALUE_SIZE], struct erro
 	return a->r->cpu && a->r->cpu->rt_runtime ? print_i64(out, a->r->cpu->rt_runtime) : 0;
 }
 
-/* 0 is a real limit: no further process. */
+/* 0 is a real limit: no process but init. The file says 1 then, as init is born in its cgroup on v2, and as systemd's
+ * TasksMax cannot be 0. */
 static int pids_limit(const struct ask *a, char out[VALUE_SIZE], struct error *err)
 {
 	const struct spec_pids *p = a->r->pids;
@@ -279,7 +277,7 @@ static int pids_limit(const struct ask *a, char out[VALUE_SIZE], struct error *e
 	(void)err;
 	if (!p || !p->has_limit)
 		return 0;
-	return p->limit < 0 ? (strcpy(out, "max"), 1) : print_i64(out, p->limit);
+	return p->limit < 0 ? (strcpy(out, "max"), 1) : print_i64(out, p->limit ? p->limit : 1);
 }
 
 static int class_id(const struct ask *a, char out[VALUE_SIZE], struct error *err)

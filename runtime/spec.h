@@ -138,7 +138,7 @@ struct spec_cpu {
 };
 
 struct spec_pids {
-	int64_t limit; /* 0: no further process */
+	int64_t limit; /* 0: no process but init; negative: unlimited */
 	bool has_limit;
 };
 

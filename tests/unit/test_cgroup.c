@@ -210,7 +210,7 @@ static void test_limits(void)
 	limit(true, "{\"cpu\":{\"quota\":5000}}", "cpu.max", "5000");
 	limit(true, "{\"cpu\":{\"idle\":1}}", "cpu.idle", "1");
 	limit(true, "{\"cpu\":{\"cpus\":\"0-1\"}}", "cpuset.cpus", "0-1");
-	limit(true, "{\"pids\":{\"limit\":0}}", "pids.max", "0");
+	limit(true, "{\"pids\":{\"limit\":0}}", "pids.max", "1");
 	limit(true, "{\"pids\":{\"limit\":-1}}", "pids.max", "max");
 	limit(false, "{\"cpu\":{\"realtimePeriod\":1000000}}", "cpu.rt_period_us", "1000000");
 	limit(false, "{\"cpu\":{\"realtimeRuntime\":5000}}", "cpu.rt_runtime_us", "5000");
