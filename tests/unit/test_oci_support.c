@@ -24,6 +24,8 @@ static const char head[] =
 	"  (`windows`, `solaris`, `freebsd`, `zos`, `process.commandLine`, `process.user.username`).\n"
 	"* `linux.netDevices` is an object of `{\"name\": string}`, and `name` may hold one `%d`. `linux.devices[].fileMode` may carry\n"
 	"  the file type, as some clients write it. `mounts[].options` are listed by `nsrun features`.\n"
+	"* On cgroup v2 the container's cgroup belongs to `process.user` when the container has a cgroup namespace of its own and mounts\n"
+	"  /sys/fs/cgroup writable: the directory and the files of /sys/kernel/cgroup/delegate, so that it can make sub-cgroups.\n"
 	"* What of `linux.resources` the host's cgroup version has no file for is an error at create and update, not silence: on v2\n"
 	"  `memory.swappiness`, `memory.disableOOMKiller`, `cpu.realtime*`, `blockIO.leafWeight` and `network`; on v1 `unified`.\n"
 	"  `memory.kernel` and `memory.kernelTCP` are ignored with a warning. `linux.resources.rdma` is an object of\n"
