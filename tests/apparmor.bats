@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# bats file_tags=vm
+# bats file_tags=vm,root
 # AppArmor: the profile is set for every way a program can start in a container, and it is enforced. The profiles allow
 # everything but writing to one file, which nothing else forbids.
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# bats file_tags=vm
+# bats file_tags=vm,root
 # Control groups: where a container sits, its limits and device rules, killing and removal. The same tests run on a
 # version 1 (or hybrid) host and on a version 2 one; what only one of them can show says so. By the name cgroups_v2.bats
 # they run with the unified hierarchy at /sys/fs/cgroup, whatever the host has there; if its controllers are bound to

@@ -2,7 +2,7 @@
 # The systemd cgroup driver: what systemd knows of a container's scope, what the kernel does about it, and that nothing is
 # left of it.
 
-# bats file_tags=vm:systemd
+# bats file_tags=vm:systemd,root
 load helpers
 
 setup() {

@@ -1,5 +1,6 @@
 # netsetup as CNI plugins: the protocol, versions, errors; bridge, ptp, loopback, switch, tuning.
 # Port maps, firewall, masquerade and IPAM have files of their own.
+# bats file_tags=net
 
 load helpers
 

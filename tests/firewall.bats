@@ -1,4 +1,5 @@
 # The firewall plugin: who may speak to whom through the host.
+# bats file_tags=net
 
 load helpers
 load netlab

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # The main job: contrib/gateway-bundle alone, twice, and in the demo with everything around it.
+# bats file_tags=net
 
 load helpers
 

@@ -1,4 +1,5 @@
 # host-local and static, and IPAM plugins of others.
+# bats file_tags=net
 
 load helpers
 

@@ -5,6 +5,7 @@
 # The command is traced once; then it is run again for every call of that trace and killed as it enters the call (strace
 # counts the calls of each name, so the third openat is "openat, when=3"). A sanitizer build makes many more calls at its
 # start, so there only every STEP-th is tried.
+# bats file_tags=net
 
 load helpers
 

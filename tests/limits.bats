@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# bats file_tags=vm
+# bats file_tags=vm,root
 # Limits seen in effect, on cgroup version 1 and 2: what happens inside when a container meets one. Which files say so is
 # tests/cgroups.bats and tests/update.bats.
 

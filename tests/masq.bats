@@ -1,4 +1,5 @@
 # Masquerading, and what is the same for everything in the table: owners, healing, sweeping, cost.
+# bats file_tags=net
 
 load helpers
 load netlab

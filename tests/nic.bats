@@ -3,6 +3,7 @@
 #
 # In the guest it is eth0, a virtio NIC on a network whose DHCP server is qemu's. Elsewhere an end of a veth pair stands in for
 # it, whose other end is in the namespace `lan` with dnsmasq; it can be an uplink, but not come home from a container.
+# bats file_tags=net
 
 load helpers
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# bats file_tags=vm
+# bats file_tags=vm,root
 # nsrun pause and resume: by the freezer, on cgroup version 1 and 2.
 
 load helpers

@@ -1,4 +1,5 @@
 # Port maps, with real traffic: from outside, from the host, from neighbours and from the container itself.
+# bats file_tags=net
 
 load helpers
 load netlab

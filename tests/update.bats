@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# bats file_tags=vm
+# bats file_tags=vm,root
 # nsrun update: limits of a container that runs, by options and by JSON, on cgroup version 1 and 2. That limits hold is
 # tests/limits.bats.
 

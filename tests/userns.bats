@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # User namespaces: nsrun started inside one, containers with one of their own, and both at once.
-# bats file_tags=vm
+# bats file_tags=vm,root
 
 load helpers
 

@@ -1,4 +1,5 @@
 # netsetup's verbs: add, del, check, list, gc, status, move, version, help; records and what a killed process leaves.
+# bats file_tags=net
 
 load helpers
 

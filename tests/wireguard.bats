@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # The link type wireguard: birth, keys, peers, daemon, and that nothing of it stays.
 # Tests whose names begin with "kernel:" have the kernel make the device, the others wireguard-go.
+# bats file_tags=net
 
 load helpers
 
