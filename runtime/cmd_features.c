@@ -127,7 +127,7 @@ static void add_annotations(struct maker *m, struct json_value *root)
 
 static void add_all(struct maker *m, struct json_value *root)
 {
-	struct json_value *v;
+	struct json_value *v, *unsafe;
 
 	set_text(m, root, "ociVersionMin", "1.0.0");
 	set_text(m, root, "ociVersionMax", OCI_SPEC_VERSION);
@@ -139,8 +139,11 @@ static void add_all(struct maker *m, struct json_value *root)
 		add(m, v, w->word);
 	add_linux(m, root);
 	add_annotations(m, root);
-	/* Who may set these in someone else's container can read files of the bundle's host as root. */
-	add(m, list(m, root, "potentiallyUnsafeConfigAnnotations"), "org.nsrun.");
+	/* Who may set these in someone else's container can read files of the bundle's host as root, or set any property of
+	 * its scope. */
+	unsafe = list(m, root, "potentiallyUnsafeConfigAnnotations");
+	add(m, unsafe, "org.nsrun.");
+	add(m, unsafe, "org.systemd.property.");
 }
 
 static int run(void *opts, int argc, char **argv)
