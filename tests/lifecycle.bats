@@ -7,11 +7,7 @@ pid_of() {
 	nsrun state "$1" | jq .pid
 }
 
-<<<<<<< HEAD
-# bats test_tags=vm:userns
-=======
-# bats test_tags=vm:user
->>>>>>> df03ca4 (nsrun as an ordinary user: cgroups done without, services, devices; tests/rootless.bats)
+# bats test_tags=vm:userns,vm:user
 @test "create, start, stop, delete" {
 	make_bundle
 	config_args sleep 100
