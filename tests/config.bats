@@ -102,7 +102,7 @@ load helpers
 		and (.mountOptions | index("rbind") and index("rro") and index("idmap"))
 		and (.linux.namespaces | sort) == ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"]
 		and (.linux.capabilities | length >= 41 and index("CAP_NET_ADMIN") != null)
-		and .linux.cgroup.v1 and .linux.cgroup.v2 and (.linux.cgroup.systemd | not)
+		and .linux.cgroup.v1 and .linux.cgroup.v2 and .linux.cgroup.systemd
 		and .linux.seccomp.enabled and (.linux.seccomp.actions | index("SCMP_ACT_NOTIFY") != null)
 		and (.linux.seccomp.supportedFlags | index("SECCOMP_FILTER_FLAG_LOG") != null)
 		and .linux.apparmor.enabled and (.linux.selinux.enabled | not) and (.linux.intelRdt.enabled | not)

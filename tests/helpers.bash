@@ -161,35 +161,8 @@ status_is() {
 
 # What a test could leave on the host, as text.
 snapshot() {
-	local own=$BASHPID
-	echo "links:"
-	ip -o link | sed -E 's/^[0-9]+: ([^:@]+).*/  \1/' | sort
-	echo "netns:"
-	ls /run/netns 2>/dev/null | sort
-	echo "nft:"
-	[ "$MODE" = user ] || nft list ruleset 2>/dev/null
-	echo "mounts:"
-	awk '{print "  " $5}' /proc/self/mountinfo | grep -v "^  $BATS_RUN_TMPDIR" | sort
-	echo "cgroups:"
-	# Those without processes: the machine's own come and go with theirs, and a process left behind shows by itself.
-	find /sys/fs/cgroup -mindepth 3 -name cgroup.procs -exec grep -L . {} + 2>/dev/null | sort
-	echo "state:"
-	find /run/nsrun /run/netsetup /var/lib/cni /run/wireguard /var/run/wireguard "$ROOT" "$NETSETUP_ROOT" \
-		"${XDG_RUNTIME_DIR:-/run/user}/nsrun" -mindepth 1 \
-		! -name lock ! -name '.lock' 2>/dev/null | sort
-	echo "processes:"
-	# Bats and what it runs itself have this shell as a descendant or ancestor.
-	# The kernel's own threads, which have no memory, come and go as they like.
-	ps -eo pid=,ppid=,stat=,vsz=,comm= | awk -v own="$own" '
-		{ parent[$1] = $2; name[$1] = $5; stat[$1] = $4 ? $3 : "Z" }
-		END {
-			for (p = own; p > 1; p = parent[p]) mine[p] = 1
-			for (p in parent) {
-				inside = 0
-				for (q = p; q > 1; q = parent[q]) if (q == own) inside = 1
-				if (!inside && !(p in mine) && stat[p] !~ /Z/ && name[p] !~ /^(bats|cat|tee|unshare|run)/) print "  " name[p]
-			}
-		}' | sort
+	"$TOP/tests/snapshot" $BASHPID /run/nsrun /run/netsetup /var/lib/cni /run/wireguard /var/run/wireguard "$ROOT" \
+		"$NETSETUP_ROOT" "${XDG_RUNTIME_DIR:-/run/user}/nsrun"
 }
 
 # Fails when the host is not as the last `snapshot >$SNAPSHOT` found it. Links and namespaces go asynchronously in the
@@ -208,7 +181,7 @@ assert_clean() {
 
 # What netsetup leaves to be done in the background is done.
 settled() {
-	! ps -eo comm= | grep -qx netsetup
+	! grep -qsx netsetup /proc/[0-9]*/comm
 }
 
 common_setup() {
