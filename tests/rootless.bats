@@ -125,7 +125,7 @@ nsrun_without() {
 	echo "$output"
 	[ "$status" -ne 0 ]
 	[ "$(jq -r '.code > 0 and (.msg | length > 0)' <<<"$output")" = true ]
-	[[ "$output" == *"ermi"* ]]
+	[[ "$output" == *"belongs to a user namespace in which the caller has no rights"* ]]
 	nsrun delete --force c
 	not ip link show br-x
 	[ -z "$(find "$NETSETUP_ROOT" -type f ! -name '*lock' -size +0)" ]
