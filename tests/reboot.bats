@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # A gateway that is enabled is back after a reboot, and after a power cut. The first test runs before it, the others after it,
 # in a machine with the same disk (tests/vm/check makes both boots, once with a shutdown and once without).
+# bats file_tags=root
 
 load helpers
 load systemd

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # contrib/systemd under a real systemd: started, reloaded, restarted, stopped, killed, failing. reboot.bats goes on.
+# bats file_tags=root
 
 load helpers
 load systemd
