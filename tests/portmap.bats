@@ -200,10 +200,10 @@ portmap() {
 }
 
 @test "flushing UDP flows leaves others alone" {
+	[ -r /proc/net/nf_conntrack ] || skip "this kernel does not show its connections (CONFIG_NF_CONNTRACK_PROCFS)"
 	serve out udp 198.51.100.7 5353
 	attach c2 "$NET"
 	asks c2 udp 198.51.100.7 5353 "out saw 192.0.2.1" 4000
-	[ -r /proc/net/nf_conntrack ] || skip "this kernel does not show its connections (CONFIG_NF_CONNTRACK_PROCFS)"
 	grep -q 'src=10.1.0.2 dst=198.51.100.7' /proc/net/nf_conntrack
 	attach c1 "$NET" "$(maps "$UDP")"
 	detach c1
