@@ -157,7 +157,7 @@ start() {
 	is cpu cpu.idle cpu.idle 1
 	nsrun update --cpu-share 300 --cpu-idle 0 c
 	is cpu cpu.idle cpu.idle 0
-	shares_is 300 40
+	shares_is 300 39
 	nsrun delete --force c
 }
 
